@@ -1,1 +1,3 @@
-//! placeholder
+//! Wire types of Nex.
+
+pub mod nats;
