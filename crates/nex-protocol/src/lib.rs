@@ -23,6 +23,7 @@ pub mod key;
 pub mod location;
 pub mod log;
 pub mod name;
+pub mod nats;
 pub mod subject;
 pub mod timestamp;
 pub mod uptime;
