@@ -5,11 +5,6 @@
 //! knows no sockets and no async runtime: bytes go in, checked values come out, and the other
 //! way round. Whatever is decoded here may come from a stranger, so every reader is bounded in
 //! size and depth and answers bad input with a typed error.
-//! The wire types of Nex: what nodes, clients and agents say to each other over NATS.
-//!
-//! Everything here is plain data: no runtime, no connection. What is decoded comes from the
-//! network and is taken to be hostile, so every reader bounds its input and answers with an error
-//! that says what to do, never with a panic.
 
 pub mod agent;
 pub mod claims;
