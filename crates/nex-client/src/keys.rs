@@ -72,7 +72,9 @@ pub enum KeyFileError {
         source: io::Error,
     },
     /// The file is there and holds no such seed.
-    #[error("{path} does not hold the seed of {expected}: restore it, or move it away to get a new one")]
+    #[error(
+        "{path} does not hold the seed of {expected}: restore it, or move it away to get a new one"
+    )]
     NotASeed {
         /// The file.
         path: String,
@@ -83,7 +85,9 @@ pub enum KeyFileError {
         source: KeyError,
     },
     /// The file is missing and cannot be created.
-    #[error("cannot create the key file {path}: check that its folder is yours and the disk has room")]
+    #[error(
+        "cannot create the key file {path}: check that its folder is yours and the disk has room"
+    )]
     NotCreated {
         /// The file.
         path: String,
@@ -192,9 +196,7 @@ fn load_or_create<K: SeedFile>(
         Ok(()) => Ok(key),
         // Another program was faster: its key is the key.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => load(path, warnings),
-        Err(source) => {
-            Err(KeyFileError::NotCreated { path: path.display().to_string(), source })
-        }
+        Err(source) => Err(KeyFileError::NotCreated { path: path.display().to_string(), source }),
     }
 }
 
@@ -206,9 +208,8 @@ fn load<K: SeedFile>(path: &Path, warnings: &mut Vec<KeyWarning>) -> Result<K, K
     let mut contents = String::new();
     file.take(MAX_FILE_BYTES).read_to_string(&mut contents).map_err(unreadable)?;
     let contents = Secret::from(contents);
-    let key = K::from_seed_text(read_seed_text(contents.expose())).map_err(|source| {
-        KeyFileError::NotASeed { path: name(), expected: K::EXPECTED, source }
-    })?;
+    let key = K::from_seed_text(read_seed_text(contents.expose()))
+        .map_err(|source| KeyFileError::NotASeed { path: name(), expected: K::EXPECTED, source })?;
     if mode & 0o077 != 0 {
         warnings.push(KeyWarning::ReadableByOthers { path: name() });
     }

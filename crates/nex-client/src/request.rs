@@ -21,7 +21,9 @@ pub enum RequestError {
         node: String,
     },
     /// Somebody listens and did not answer.
-    #[error("{node} did not answer within {seconds} s: try again, or give it more time with --timeout")]
+    #[error(
+        "{node} did not answer within {seconds} s: try again, or give it more time with --timeout"
+    )]
     NoAnswer {
         /// The node, in words.
         node: String,
@@ -46,7 +48,9 @@ pub enum RequestError {
         source: EnvelopeError,
     },
     /// The request is larger than the NATS server lets through.
-    #[error("the request to {node} is too large for the NATS server: shorten arguments and environment, or raise max_payload")]
+    #[error(
+        "the request to {node} is too large for the NATS server: shorten arguments and environment, or raise max_payload"
+    )]
     TooLarge {
         /// The node, in words.
         node: String,

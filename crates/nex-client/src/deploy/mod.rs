@@ -35,7 +35,9 @@ pub enum DeployError {
     #[error(transparent)]
     Workload(#[from] WorkloadError),
     /// The node does not tell a usable key to seal the environment for.
-    #[error("{node} gives no usable key to seal the environment for: check that it runs a matching version of Nex")]
+    #[error(
+        "{node} gives no usable key to seal the environment for: check that it runs a matching version of Nex"
+    )]
     NodeKey {
         /// The node, in words.
         node: String,
@@ -104,8 +106,7 @@ impl Client {
             .public_xkey
             .parse()
             .map_err(|source| DeployError::NodeKey { node: node_in_words(node), source })?;
-        let deployment =
-            workload.sign_and_seal(node, &xkey, issuer, publisher, unix_seconds())?;
+        let deployment = workload.sign_and_seal(node, &xkey, issuer, publisher, unix_seconds())?;
         self.deploy(&deployment).await
     }
 

@@ -69,7 +69,9 @@ pub enum WorkloadError {
     #[error("a {0} workload is a service, which nothing triggers: leave the trigger subjects out")]
     TriggersOnService(WorkloadType),
     /// Functions are not restarted.
-    #[error("a {0} function cannot be essential, it only runs when triggered: leave --essential out")]
+    #[error(
+        "a {0} function cannot be essential, it only runs when triggered: leave --essential out"
+    )]
     EssentialFunction(WorkloadType),
     /// The environment could not be sealed.
     #[error("cannot seal the environment for the node")]

@@ -110,7 +110,10 @@ impl<S: Stream<Item = Message> + Unpin, J> Gathering<S, J> {
                 }
                 Verdict::Sign => self.gap.answered(self.asked.elapsed()),
                 Verdict::Garbage => {
-                    tracing::debug!(bytes = message.payload.len(), "passed over an answer that cannot be read");
+                    tracing::debug!(
+                        bytes = message.payload.len(),
+                        "passed over an answer that cannot be read"
+                    );
                 }
             }
         }

@@ -10,8 +10,8 @@ use nex_protocol::control::{NodeTag, PingResponse};
 use nex_protocol::name::{NameError, Namespace, NodeId, WorkloadId};
 use thiserror::Error;
 
-use super::workloads::{FoundWorkload, WorkloadFilter};
 use super::DiscoveryError;
+use super::workloads::{FoundWorkload, WorkloadFilter};
 use crate::client::Client;
 use crate::request::RequestError;
 
@@ -133,7 +133,8 @@ impl Client {
         namespace: Option<&Namespace>,
         node: Option<NodeId>,
     ) -> Result<ResolvedWorkload, ResolveError> {
-        let filter = namespace.cloned().map_or_else(WorkloadFilter::all, WorkloadFilter::in_namespace);
+        let filter =
+            namespace.cloned().map_or_else(WorkloadFilter::all, WorkloadFilter::in_namespace);
         let mut running = self.workloads(&filter).await?;
         if let Some(node) = node {
             let node = node.to_string();
@@ -164,9 +165,8 @@ enum Fit {
 }
 
 fn fit(text: &str, id: &str, name: Option<&str>) -> Option<Fit> {
-    let starts = |whole: &str| {
-        whole.get(..text.len()).is_some_and(|start| start.eq_ignore_ascii_case(text))
-    };
+    let starts =
+        |whole: &str| whole.get(..text.len()).is_some_and(|start| start.eq_ignore_ascii_case(text));
     if id.eq_ignore_ascii_case(text) {
         Some(Fit::WholeId)
     } else if name.is_some_and(|name| name.eq_ignore_ascii_case(text)) {
@@ -184,10 +184,7 @@ fn best<T>(all: Vec<T>, fit_of: impl Fn(&T) -> Option<Fit>) -> Vec<T> {
     all.into_iter().filter(|one| top.is_some() && fit_of(one) == top).collect()
 }
 
-fn choose_node(
-    nodes: Vec<PingResponse>,
-    text: Option<&str>,
-) -> Result<PingResponse, ResolveError> {
+fn choose_node(nodes: Vec<PingResponse>, text: Option<&str>) -> Result<PingResponse, ResolveError> {
     let candidates = |nodes: &[PingResponse]| nodes.iter().map(Candidate::of_node).collect();
     if nodes.is_empty() {
         return Err(ResolveError::NoNodes);
@@ -304,8 +301,7 @@ mod tests {
     }
 
     fn pick(text: Option<&str>) -> Result<String, String> {
-        let nodes =
-            vec![node("NABC", "quiet-river"), node("NABD", "quiet"), node("NXYZ", "")];
+        let nodes = vec![node("NABC", "quiet-river"), node("NABD", "quiet"), node("NXYZ", "")];
         choose_node(nodes, text).map(|node| node.node_id).map_err(|error| error.to_string())
     }
 
@@ -347,7 +343,9 @@ mod tests {
         let pick = |text: &str| choose_workload(all.clone(), text, None).map(|found| found.id);
         assert_eq!(pick("coh1").unwrap(), "coh1");
         assert_eq!(pick("echoe").unwrap(), "dab3");
-        assert!(matches!(pick("echo"), Err(ResolveError::AmbiguousWorkload { candidates, .. }) if candidates.len() == 2));
+        assert!(
+            matches!(pick("echo"), Err(ResolveError::AmbiguousWorkload { candidates, .. }) if candidates.len() == 2)
+        );
         assert!(matches!(pick("coh"), Err(ResolveError::AmbiguousWorkload { .. })));
         assert!(matches!(pick("nope"), Err(ResolveError::NoSuchWorkload { .. })));
     }
