@@ -137,5 +137,10 @@ fn jetstream_error<'a>(link: &'a (dyn StdError + 'static)) -> Option<&'a jetstre
 fn links<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |error| error.source())
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let link = next?;
+        next = link.source();
+        Some(link)
+    })
 }

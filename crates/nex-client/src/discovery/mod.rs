@@ -127,7 +127,11 @@ pub(crate) fn node_in_words(node: NodeId) -> String {
 
 fn judge<T: DeserializeOwned>(message: &Message, from: impl Fn(&T) -> String) -> Verdict<T> {
     match Envelope::decode::<T>(&message.payload) {
-        Ok(value) => Verdict::Answer { from: from(&value), value },
+        Ok(value) => match from(&value) {
+            // An empty envelope reads as an answer of nobody.
+            nobody if nobody.is_empty() => Verdict::Garbage,
+            from => Verdict::Answer { from, value },
+        },
         Err(_) => Verdict::Garbage,
     }
 }
