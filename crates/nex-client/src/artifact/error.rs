@@ -3,8 +3,8 @@
 use std::error::Error as StdError;
 use std::io;
 
+use async_nats::jetstream::context::{RequestError, RequestErrorKind};
 use async_nats::jetstream::{self, ErrorCode};
-use async_nats::{RequestError, RequestErrorKind};
 use nex_protocol::location::LocationError;
 use thiserror::Error;
 
@@ -117,16 +117,17 @@ impl UploadError {
 }
 
 fn lacks_jetstream(error: &(dyn StdError + 'static)) -> bool {
-    links(error).any(|link| {
-        let nobody = link
-            .downcast_ref::<RequestError>()
-            .is_some_and(|error| error.kind() == RequestErrorKind::NoResponders);
-        nobody
-            || jetstream_error(link).is_some_and(|error| {
-                [ErrorCode::JETSTREAM_NOT_ENABLED, ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT]
-                    .contains(&error.error_code())
-            })
-    })
+    let nobody = |link: &(dyn StdError + 'static)| {
+        link.downcast_ref::<RequestError>()
+            .is_some_and(|error| error.kind() == RequestErrorKind::NoResponders)
+    };
+    let disabled = |link| {
+        jetstream_error(link).is_some_and(|error| {
+            [ErrorCode::JETSTREAM_NOT_ENABLED, ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT]
+                .contains(&error.error_code())
+        })
+    };
+    links(error).any(|link| nobody(link) || disabled(link))
 }
 
 fn jetstream_error<'a>(link: &'a (dyn StdError + 'static)) -> Option<&'a jetstream::Error> {

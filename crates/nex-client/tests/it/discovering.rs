@@ -6,6 +6,7 @@ use futures_util::StreamExt;
 use nex_client::discovery::{ResolveError, WorkloadFilter};
 use nex_client::protocol::control::{InfoResponse, WorkloadPingMachine, WorkloadPingResponse};
 use nex_client::protocol::envelope::{Envelope, MessageType};
+use nex_client::protocol::key::CurveKey;
 use nex_client::protocol::name::{Namespace, NodeId};
 use nex_client::protocol::subject::ControlSubject;
 use nex_client::{Client, ConnectOptions, RequestError};
@@ -69,8 +70,7 @@ async fn finds_near_and_slower_nodes_without_waiting_for_the_timeout() {
             ControlSubject::PingAll => after(delay, ping(id, "")),
             _ => vec![],
         };
-        let xkey = nex_client::protocol::key::CurveKey::generate();
-        nodes.push(FakeNode::start_as(&nats, id, xkey, script).await);
+        nodes.push(FakeNode::start_as(&nats, id, CurveKey::generate(), script).await);
     }
     let client = connect(&nats, TIMEOUT).await;
     let start = Instant::now();
@@ -157,20 +157,21 @@ async fn silence_about_workloads_is_an_answer() {
 async fn lists_and_resolves_workloads() {
     let nats = TestNats::start().await;
     let id = fresh_id();
-    let _node = FakeNode::start(&nats, move |subject, _| match subject {
-        ControlSubject::PingAll => now(ping(id, "quiet-river")),
-        ControlSubject::Ping(_) => now(ping(id, "quiet-river")),
-        ControlSubject::WorkloadPing(_) => now(running(
-            id,
-            &[
-                ("default", "echo", "cohvl8bl5c0s73b2rcs0"),
-                ("Default", "counter", "cohvl8bl5c0s73b2rct0"),
-                ("other", "echo", "cohvl8bl5c0s73b2rcu0"),
-            ],
-        )),
-        _ => vec![],
-    })
-    .await;
+    let _node =
+        FakeNode::start_as(&nats, id, CurveKey::generate(), move |subject, _| match subject {
+            ControlSubject::PingAll => now(ping(id, "quiet-river")),
+            ControlSubject::Ping(_) => now(ping(id, "quiet-river")),
+            ControlSubject::WorkloadPing(_) => now(running(
+                id,
+                &[
+                    ("default", "echo", "cohvl8bl5c0s73b2rcs0"),
+                    ("Default", "counter", "cohvl8bl5c0s73b2rct0"),
+                    ("other", "echo", "cohvl8bl5c0s73b2rcu0"),
+                ],
+            )),
+            _ => vec![],
+        })
+        .await;
     let client = connect(&nats, TIMEOUT).await;
     let names = |found: Vec<nex_client::discovery::FoundWorkload>| -> Vec<String> {
         found.into_iter().map(|one| format!("{}/{}", one.namespace, one.name)).collect()
@@ -204,15 +205,17 @@ async fn lists_and_resolves_workloads() {
 async fn informations_come_with_their_pings() {
     let nats = TestNats::start().await;
     let id = fresh_id();
-    let _node = FakeNode::start(&nats, move |subject, _| match subject {
-        ControlSubject::PingAll => now(ping(id, "")),
-        ControlSubject::Info { namespace, .. } => {
-            let info = InfoResponse { version: namespace.to_string(), ..InfoResponse::default() };
-            now(Envelope::encode_success(MessageType::Info, &info))
-        }
-        _ => vec![],
-    })
-    .await;
+    let _node =
+        FakeNode::start_as(&nats, id, CurveKey::generate(), move |subject, _| match subject {
+            ControlSubject::PingAll => now(ping(id, "")),
+            ControlSubject::Info { namespace, .. } => {
+                let info =
+                    InfoResponse { version: namespace.to_string(), ..InfoResponse::default() };
+                now(Envelope::encode_success(MessageType::Info, &info))
+            }
+            _ => vec![],
+        })
+        .await;
     let client = connect(&nats, TIMEOUT).await;
     let infos: Vec<_> = client.infos(&"dev".parse().unwrap()).await.unwrap().collect().await;
     assert_eq!(infos.len(), 1);

@@ -80,7 +80,13 @@ pub(crate) fn after(milliseconds: u64, reply: impl Into<Vec<u8>>) -> Vec<Reply> 
     vec![(Duration::from_millis(milliseconds), reply.into())]
 }
 
-pub(crate) fn ping(id: impl ToString, name: &str) -> Vec<u8> {
+/// What stands for the id of a node in an answer.
+pub(crate) trait AsId: ToString + Copy {}
+
+impl AsId for NodeId {}
+impl AsId for &str {}
+
+pub(crate) fn ping(id: impl AsId, name: &str) -> Vec<u8> {
     let mut tags = BTreeMap::new();
     if !name.is_empty() {
         tags.insert("node_name".to_owned(), name.to_owned());
