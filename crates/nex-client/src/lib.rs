@@ -53,3 +53,8 @@ pub use connect::{ConnectError, ConnectOptions};
 pub use nex_protocol as protocol;
 pub use request::RequestError;
 pub use secret::Secret;
+
+/// Compiles what the README shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
