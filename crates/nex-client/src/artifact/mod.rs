@@ -15,8 +15,9 @@ pub use error::UploadError;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use async_nats::jetstream;
+use async_nats::jetstream::context::PublishAckFuture;
 use bytes::{Bytes, BytesMut};
+use futures_util::future::join_all;
 use nex_protocol::digest::Digest;
 use nex_protocol::location::ArtifactLocation;
 use sha2::{Digest as _, Sha256};
@@ -189,11 +190,15 @@ impl Sending<'_> {
         progress: &mut (impl FnMut(Progress) + Send),
     ) -> Result<Sent, UploadError> {
         let nuid = bucket::new_nuid();
-        let sent = self.send_as(&nuid, total, progress).await;
-        if sent.is_err()
-            && let Err(error) = self.bucket.remove_chunks(&nuid).await
-        {
-            tracing::warn!(%error, "an unfinished upload still takes room in the bucket");
+        let mut under_way = VecDeque::new();
+        let sent = self.send_as(&nuid, total, &mut under_way, progress).await;
+        if sent.is_err() {
+            // What is under way could still be stored after the removal, where
+            // that makes room.
+            join_all(under_way.drain(..).map(|(_, ack)| ack.into_future())).await;
+            if let Err(error) = self.bucket.remove_chunks(&nuid).await {
+                tracing::warn!(%error, "an unfinished upload still takes room in the bucket");
+            }
         }
         sent
     }
@@ -202,12 +207,11 @@ impl Sending<'_> {
         &self,
         nuid: &str,
         total: u64,
+        under_way: &mut VecDeque<(u64, PublishAckFuture)>,
         progress: &mut (impl FnMut(Progress) + Send),
     ) -> Result<Sent, UploadError> {
-        let path = &self.upload.file;
-        let mut chunks = Chunks::open(path, self.chunk_bytes()).await?;
+        let mut chunks = Chunks::open(&self.upload.file, self.chunk_bytes()).await?;
         let mut hash = Sha256::new();
-        let mut under_way: VecDeque<(u64, jetstream::context::PublishAckFuture)> = VecDeque::new();
         let (mut stored, mut count) = (0, 0_u64);
         loop {
             let chunk = chunks.next().await?;
