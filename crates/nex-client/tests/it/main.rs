@@ -8,4 +8,5 @@ mod deploying;
 mod discovering;
 mod fake_node;
 mod following;
+mod properties;
 mod uploading;
