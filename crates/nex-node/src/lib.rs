@@ -1,1 +1,2 @@
-//! placeholder
+//! The Nex node as a library.
+pub mod nats_server;
