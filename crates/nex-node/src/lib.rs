@@ -1,3 +1,4 @@
 //! The Nex node as a library.
 
+pub mod nats_server;
 pub mod sandbox;
