@@ -9,7 +9,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use nex_protocol::digest::{Digest, DigestHasher};
+use nex_protocol::digest::Digest;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
 use super::{
@@ -302,16 +303,12 @@ impl ArtifactWriter {
 
 /// Writes and hashes chunks until the sender is dropped. More than `size`
 /// bytes, or fewer, is an error: the object's record was wrong.
-fn write_hashed(
-    dir: &Path,
-    size: u64,
-    mut chunks: mpsc::Receiver<Bytes>,
-) -> io::Result<Written> {
+fn write_hashed(dir: &Path, size: u64, mut chunks: mpsc::Receiver<Bytes>) -> io::Result<Written> {
     let mut file = tempfile::Builder::new()
         .prefix("artifact-")
         .permissions(fs::Permissions::from_mode(0o600))
         .tempfile_in(dir.join("tmp"))?;
-    let mut hasher = DigestHasher::new();
+    let mut hasher = Sha256::new();
     let mut written: u64 = 0;
     while let Some(chunk) = chunks.blocking_recv() {
         written = written.saturating_add(chunk.len() as u64);
@@ -327,12 +324,12 @@ fn write_hashed(
     // The digest is checked again before a file of an earlier run is used, so
     // no fsync is needed: a torn write is found, and fetched anew.
     file.as_file().set_permissions(fs::Permissions::from_mode(0o555))?;
-    Ok(Written { file, digest: hasher.finish(), size: written })
+    Ok(Written { file, digest: Digest::from_bytes(hasher.finalize().into()), size: written })
 }
 
 fn rehash(path: &Path, expected: Digest) -> io::Result<u64> {
     let mut file = File::open(path)?;
-    let mut hasher = DigestHasher::new();
+    let mut hasher = Sha256::new();
     let mut buffer = vec![0; REHASH_BUFFER];
     let mut size = 0;
     loop {
@@ -341,7 +338,7 @@ fn rehash(path: &Path, expected: Digest) -> io::Result<u64> {
         hasher.update(bytes);
         size += read as u64;
     }
-    if hasher.finish() == expected {
+    if Digest::from_bytes(hasher.finalize().into()) == expected {
         Ok(size)
     } else {
         Err(io::Error::other("its bytes do not hash to its name"))

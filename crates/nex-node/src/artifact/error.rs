@@ -9,7 +9,9 @@ use nex_protocol::digest::Digest;
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
     /// The bucket of the location does not exist (or JetStream is off).
-    #[error("object store bucket '{bucket}' cannot be read; create it and upload the artifact first")]
+    #[error(
+        "object store bucket '{bucket}' cannot be read; create it and upload the artifact first"
+    )]
     Bucket {
         /// The bucket of the location.
         bucket: String,
@@ -47,7 +49,9 @@ pub enum ArtifactError {
         source: ReadError,
     },
     /// The bytes are not those that the claims name.
-    #[error("the artifact's SHA-256 is {found}, but the workload's claims say {claimed}; sign the claims for the uploaded file")]
+    #[error(
+        "the artifact's SHA-256 is {found}, but the workload's claims say {claimed}; sign the claims for the uploaded file"
+    )]
     WrongDigest {
         /// Digest in the signed claims.
         claimed: Digest,
@@ -58,7 +62,9 @@ pub enum ArtifactError {
     #[error("the artifact is empty; upload a program")]
     Empty,
     /// The artifact is larger than the operator allows.
-    #[error("the artifact has {size} bytes, more than this node takes ({limit}); see limits.max_artifact_bytes")]
+    #[error(
+        "the artifact has {size} bytes, more than this node takes ({limit}); see limits.max_artifact_bytes"
+    )]
     TooLarge {
         /// Size of the object, bytes.
         size: u64,
@@ -66,7 +72,9 @@ pub enum ArtifactError {
         limit: u64,
     },
     /// Nothing can be evicted: running workloads use all of the cache.
-    #[error("no room for {size} bytes in the artifact cache ({limit} bytes, the rest is in use); stop a workload or raise artifact_cache.max_bytes")]
+    #[error(
+        "no room for {size} bytes in the artifact cache ({limit} bytes, the rest is in use); stop a workload or raise artifact_cache.max_bytes"
+    )]
     CacheFull {
         /// Size of the artifact, bytes.
         size: u64,

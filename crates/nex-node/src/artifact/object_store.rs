@@ -75,12 +75,13 @@ impl ObjectSource {
         };
         context.set_timeout(API_TIMEOUT);
         let bucket = location.bucket();
-        let stream = context.get_stream_no_info(format!("OBJ_{bucket}")).await.map_err(|error| {
-            ArtifactError::Bucket {
-                bucket: bucket.to_owned(),
-                source: ReadError::JetStream(error.to_string()),
-            }
-        })?;
+        let stream =
+            context.get_stream_no_info(format!("OBJ_{bucket}")).await.map_err(|error| {
+                ArtifactError::Bucket {
+                    bucket: bucket.to_owned(),
+                    source: ReadError::JetStream(error.to_string()),
+                }
+            })?;
         let object = Object { stream, location };
         let info = object.record().await?;
         let size = info.size as u64;
@@ -101,9 +102,8 @@ impl ObjectSource {
             return Ok(lease);
         }
         let writer = cache.begin(size).await?;
-        let complete = object.chunks(&info, self.nats.server_info().max_payload, |chunk| {
-            writer.write(chunk)
-        });
+        let complete =
+            object.chunks(&info, self.nats.server_info().max_payload, |chunk| writer.write(chunk));
         let complete = complete.await;
         // A writer that gave up knows why better than the reader does.
         let lease = match complete {
@@ -162,7 +162,8 @@ impl Object<'_> {
             return Err(self.damaged("it is a link; name the linked object itself"));
         }
         let is_token = |text: &str| {
-            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            !text.is_empty()
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         };
         if info.size > 0 && !is_token(&info.nuid) {
             return Err(self.damaged("its record names no chunks"));

@@ -10,16 +10,16 @@ use std::{
 
 use async_nats::Message;
 use nex_protocol::{
-    claims::{self, WorkloadClaims},
+    claims::WorkloadClaims,
     control::{
-        DeployRequest, InfoResponse, LameDuckResponse, MachineSummary, PingResponse, RunResponse,
-        StopRequest, StopResponse, WorkloadPingMachine, WorkloadPingResponse, WorkloadSummary,
-        tag, workload_ping_matches,
+        DeployRequest, InfoResponse, LameDuckResponse, MachineSummary, NodeTag, PingResponse,
+        RunResponse, StopRequest, StopResponse, WorkloadPingMachine, WorkloadPingQuery,
+        WorkloadPingResponse, WorkloadSummary,
     },
-    envelope::{self, MessageType},
+    envelope::{Envelope, MessageType},
     key::CurvePublicKey,
-    name::{Namespace, NodeId, WorkloadId},
-    subject::ControlSubject,
+    name::{Namespace, NodeId},
+    subject::{ControlSubject, SubjectError, Token, WorkloadPingScope},
     uptime::format_uptime,
 };
 use serde::Serialize;
@@ -75,7 +75,7 @@ pub(super) struct WorkKind(MessageType);
 
 impl WorkKind {
     pub(super) fn refuse(self, refusal: &Refusal) -> Vec<u8> {
-        envelope::encode_failure(self.0, &refusal.text())
+        Envelope::encode_failure(self.0, &refusal.text())
     }
 }
 
@@ -97,23 +97,18 @@ impl Handler {
     pub(super) fn receive(&self, message: &Message, node: NodeId) -> Answer {
         let subject: ControlSubject = match message.subject.as_str().parse() {
             Ok(subject) => subject,
-            Err(error) => {
-                tracing::debug!(subject = %message.subject, %error, "not a control subject");
-                return Answer::Silence;
-            }
+            Err(error) => return unreadable(&message.subject, error),
         };
         match subject {
             ControlSubject::PingAll | ControlSubject::Ping(_) => self.ping(),
-            ControlSubject::WorkloadPing { namespace, workload } => {
-                self.workload_ping(namespace.as_deref(), workload.as_deref())
-            }
+            ControlSubject::WorkloadPing(scope) => self.workload_ping(&scope),
             ControlSubject::Info { namespace, .. } => self.info(&namespace),
             ControlSubject::LameDuck(_) => self.lame_duck(),
             ControlSubject::Deploy { namespace, .. } => {
-                work(MessageType::Run, self.read_deploy(&namespace, &message.payload, node))
+                work(MessageType::Run, self.read_deploy(namespace, &message.payload, node))
             }
             ControlSubject::Stop { namespace, .. } => {
-                work(MessageType::Stop, read_stop(&namespace, &message.payload, node))
+                work(MessageType::Stop, read_stop(namespace, &message.payload, node))
             }
         }
     }
@@ -156,7 +151,7 @@ impl Handler {
     pub(crate) fn tags(&self) -> BTreeMap<String, String> {
         let mut tags = self.facts.tags.clone();
         if self.lame_duck.load(Ordering::SeqCst) {
-            tags.insert(tag::LAME_DUCK.to_owned(), "true".to_owned());
+            tags.insert(NodeTag::LameDuck.to_string(), "true".to_owned());
         }
         tags
     }
@@ -172,20 +167,18 @@ impl Handler {
         Answer::Now(success(MessageType::Ping, &reply))
     }
 
-    fn workload_ping(&self, namespace: Option<&str>, workload: Option<&str>) -> Answer {
+    fn workload_ping(&self, scope: &WorkloadPingScope) -> Answer {
+        let query = WorkloadPingQuery {
+            namespace: scope.namespace().map(Namespace::as_str),
+            workload: scope.workload().map(Token::as_str),
+        };
         let running_machines: Vec<_> = self
             .table
             .snapshot()
             .iter()
             .map(|status| &status.workload)
             .filter(|known| {
-                workload_ping_matches(
-                    namespace,
-                    workload,
-                    known.namespace.as_ref(),
-                    known.name.as_ref(),
-                    &known.id.to_string(),
-                )
+                query.matches(known.id.as_str(), known.namespace.as_str(), known.name.as_str())
             })
             .map(|known| WorkloadPingMachine {
                 id: known.id.to_string(),
@@ -207,14 +200,11 @@ impl Handler {
         Answer::Now(success(MessageType::Ping, &reply))
     }
 
-    fn info(&self, namespace: &str) -> Answer {
-        if let Err(refusal) = namespace_of(namespace) {
-            return Answer::Now(refused(MessageType::Info, &refusal));
-        }
+    fn info(&self, namespace: &Namespace) -> Answer {
         let snapshot = self.table.snapshot();
         let machines = snapshot
             .iter()
-            .filter(|status| status.workload.namespace.as_ref() == namespace)
+            .filter(|status| status.workload.namespace == *namespace)
             .map(summary)
             .collect();
         let reply = InfoResponse {
@@ -224,7 +214,12 @@ impl Handler {
             tags: self.tags(),
             memory: crate::observe::memory(),
             machines,
-            supported_workload_types: self.config.workload_types.clone(),
+            supported_workload_types: self
+                .config
+                .workload_types
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
         };
         Answer::Now(success(MessageType::Info, &reply))
     }
@@ -235,10 +230,14 @@ impl Handler {
         Answer::Now(success(MessageType::LameDuck, &reply))
     }
 
-    fn read_deploy(&self, namespace: &str, body: &[u8], node: NodeId) -> Result<Work, Refusal> {
-        let namespace = namespace_of(namespace)?;
+    fn read_deploy(
+        &self,
+        namespace: Namespace,
+        body: &[u8],
+        node: NodeId,
+    ) -> Result<Work, Refusal> {
         let request = DeployRequest::decode(body).map_err(Refusal::Request)?;
-        check_target(&request.target_node, node)?;
+        check_target(request.target_node, node)?;
         if self.lame_duck.load(Ordering::SeqCst) {
             return Err(Refusal::LameDuck);
         }
@@ -250,17 +249,16 @@ impl Handler {
         namespace: &Namespace,
         request: &StopRequest,
     ) -> Result<StopResponse, StopError> {
-        let id: WorkloadId =
-            request.workload_id.parse().map_err(|_| StopError::NoSuchWorkload)?;
+        let id = request.id().ok_or(StopError::NoSuchWorkload)?;
         let snapshot = self.table.snapshot();
         let workload = snapshot
             .get(id)
             .map(|status| Arc::clone(&status.workload))
             .filter(|workload| workload.namespace == *namespace)
             .ok_or(StopError::NoSuchWorkload)?;
-        let claims = WorkloadClaims::verify(&request.workload_jwt, unix_now())
-            .map_err(StopError::Claims)?;
-        claims::check_stop(&workload.claims, &claims).map_err(StopError::Mismatch)?;
+        let claims =
+            WorkloadClaims::verify(&request.workload_jwt, unix_now()).map_err(StopError::Claims)?;
+        WorkloadClaims::check_stop(&workload.claims, &claims).map_err(StopError::Mismatch)?;
         let grace = self.config.stop_grace;
         let stopped = self.table.stop(id, StopReason::Requested, grace).await;
         if !stopped.map_err(StopError::Closed)? {
@@ -276,23 +274,28 @@ impl Handler {
     }
 }
 
-fn read_stop(namespace: &str, body: &[u8], node: NodeId) -> Result<Work, Refusal> {
-    let namespace = namespace_of(namespace)?;
+fn read_stop(namespace: Namespace, body: &[u8], node: NodeId) -> Result<Work, Refusal> {
     let request = StopRequest::decode(body).map_err(Refusal::Request)?;
-    check_target(&request.target_node, node)?;
+    check_target(request.target_node, node)?;
     Ok(Work::Stop { namespace, request })
 }
 
-fn namespace_of(text: &str) -> Result<Namespace, Refusal> {
-    text.parse().map_err(|_| Refusal::Namespace(text.chars().take(64).collect()))
+/// The reply to a subject that cannot be understood, such as one with a
+/// namespace that no workload can have: an error, where a reply is owed.
+fn unreadable(subject: &str, error: SubjectError) -> Answer {
+    let kind = match subject.split('.').nth(1) {
+        Some("INFO") => MessageType::Info,
+        Some("DEPLOY") => MessageType::Run,
+        Some("STOP") => MessageType::Stop,
+        // Nothing can match a workload ping for an impossible name.
+        _ => return Answer::Silence,
+    };
+    Answer::Now(refused(kind, &Refusal::Subject(error)))
 }
 
-/// A body may name its node; one that names another was sent astray.
-fn check_target(asked: &str, this: NodeId) -> Result<(), Refusal> {
-    match asked.parse::<NodeId>() {
-        Ok(asked) if asked == this => Ok(()),
-        _ => Err(Refusal::OtherNode { asked: asked.chars().take(64).collect(), this }),
-    }
+/// A body names its node; one that names another was sent astray.
+fn check_target(asked: NodeId, this: NodeId) -> Result<(), Refusal> {
+    if asked == this { Ok(()) } else { Err(Refusal::OtherNode { asked, this }) }
 }
 
 fn summary(status: &Status) -> MachineSummary {
@@ -320,11 +323,11 @@ fn work(kind: MessageType, read: Result<Work, Refusal>) -> Answer {
 }
 
 fn success(kind: MessageType, data: &impl Serialize) -> Vec<u8> {
-    envelope::encode_success(kind, data)
+    Envelope::encode_success(kind, data)
 }
 
 fn refused(kind: MessageType, refusal: &Refusal) -> Vec<u8> {
     let text = refusal.text();
     tracing::info!(reply = kind.as_str(), text, "refused");
-    envelope::encode_failure(kind, &text)
+    Envelope::encode_failure(kind, &text)
 }

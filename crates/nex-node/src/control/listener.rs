@@ -34,7 +34,7 @@ impl Listener {
         let mut subscriptions = Vec::new();
         for pattern in ControlSubject::patterns(node) {
             let subscription = nats.subscribe(pattern.to_string()).await;
-            subscriptions.push(subscription.map_err(StartError::subscribe)?);
+            subscriptions.push(subscription.map_err(StartError::Subscribe)?);
         }
         Ok(Self { nats: nats.clone(), node, subscriptions })
     }

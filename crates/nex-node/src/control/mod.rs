@@ -11,4 +11,3 @@ mod refusal;
 
 pub(crate) use handler::{Handler, NodeFacts};
 pub(crate) use listener::Listener;
-pub use refusal::{Refusal, StopError};

@@ -1,12 +1,17 @@
 //! The one map from errors to what a requester reads.
 
-use nex_protocol::{claims::ClaimsError, control::RequestError, claims::StopClaimsError, name::NodeId};
+use nex_protocol::{
+    claims::{ClaimsError, StopClaimsError},
+    control::RequestError,
+    name::NodeId,
+    subject::SubjectError,
+};
 
 use crate::{deploy::DeployError, error_chain, workload::TableClosed};
 
 /// Why a stop was refused.
 #[derive(Debug, thiserror::Error)]
-pub enum StopError {
+pub(crate) enum StopError {
     /// Unknown id, or of another namespace: the texts are the same, so that
     /// nobody learns what runs in a namespace that is not theirs.
     #[error("No such workload")]
@@ -25,18 +30,18 @@ pub enum StopError {
 /// Why a request was not carried out. Every refusal of the control API is one
 /// of these.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// The body or the subject cannot be understood.
+pub(crate) enum Refusal {
+    /// The body cannot be understood.
     #[error("the request is refused")]
     Request(#[source] RequestError),
-    /// The subject names a namespace that no workload can have.
-    #[error("the namespace '{0}' is refused: use 1 to 64 of A-Z a-z 0-9 _ -")]
-    Namespace(String),
+    /// The subject cannot be understood.
+    #[error("the subject is refused")]
+    Subject(#[source] SubjectError),
     /// The body says that it is meant for another node.
     #[error("the request is for node {asked}, this is node {this}; send it to $NEX.….{asked}")]
     OtherNode {
         /// The `target_node` of the body.
-        asked: String,
+        asked: NodeId,
         /// This node.
         this: NodeId,
     },
@@ -59,7 +64,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// The text of the error envelope: the whole chain in one line.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         error_chain(self)
     }
 }

@@ -13,7 +13,7 @@ use crate::{
 
 /// Why a deploy was refused, at which step and what to do about it.
 #[derive(Debug, thiserror::Error)]
-pub enum DeployError {
+pub(crate) enum DeployError {
     /// This node does not run that kind of program.
     #[error("this node does not run workloads of type '{asked}' (it runs: {}); choose another node", list(.offered))]
     UnsupportedType {
@@ -35,7 +35,9 @@ pub enum DeployError {
     #[error("workload_jwt is refused")]
     Claims(#[source] ClaimsError),
     /// The operator wants a digest in the claims.
-    #[error("the claims carry no SHA-256 of the artifact, which this node requires; sign them with one")]
+    #[error(
+        "the claims carry no SHA-256 of the artifact, which this node requires; sign them with one"
+    )]
     NoHash,
     /// The environment cannot be opened.
     #[error("environment is refused")]

@@ -15,16 +15,16 @@ use std::{
 };
 
 use nex_protocol::{
-    agent::AgentDeployRequest,
-    claims::{HashClaim, WorkloadClaims},
-    control::{DeployRequest, WorkloadType},
-    environment::{self, Environment},
+    agent::{AgentDeployRequest, DeployExtensions},
+    claims::WorkloadClaims,
+    control::DeployRequest,
+    environment::Environment,
     key::CurveKey,
     name::Namespace,
 };
 use tokio::time::Instant;
 
-pub use error::DeployError;
+pub(crate) use error::DeployError;
 
 use crate::{
     artifact::{ArtifactCache, ArtifactLease, ObjectSource},
@@ -77,12 +77,7 @@ impl Received {
     /// Believes the request, or not: the type is one this node runs, the claims
     /// are signed, in time and from an issuer the operator trusts, and the
     /// environment is sealed for this node by a requester it trusts.
-    fn verify(
-        self,
-        config: &Config,
-        xkey: &CurveKey,
-        now: i64,
-    ) -> Result<Verified, DeployError> {
+    fn verify(self, config: &Config, xkey: &CurveKey, now: i64) -> Result<Verified, DeployError> {
         let Self { namespace, request } = self;
         if !config.workload_types.contains(&request.workload_type) {
             return Err(DeployError::UnsupportedType {
@@ -90,28 +85,27 @@ impl Received {
                 offered: config.workload_types.clone(),
             });
         }
-        let functional = matches!(request.workload_type, WorkloadType::V8 | WorkloadType::Wasm);
+        let functional = request.workload_type.is_function();
         if functional && request.essential {
             return Err(DeployError::EssentialFunction);
         }
         let senders = &config.requester_public_keys;
-        if !senders.is_empty() && !senders.contains(&request.sender_public_key) {
-            return Err(DeployError::UnknownRequester(request.sender_public_key));
+        if !senders.is_empty() && !senders.contains(&request.sender) {
+            return Err(DeployError::UnknownRequester(request.sender));
         }
         let claims =
             WorkloadClaims::verify(&request.workload_jwt, now).map_err(DeployError::Claims)?;
         if !config.valid_issuers.is_empty() && !config.valid_issuers.contains(&claims.issuer) {
             return Err(DeployError::UnknownIssuer(claims.issuer));
         }
-        if let HashClaim::Opaque(claim) = &claims.hash {
+        if claims.hash.digest().is_none() {
             if config.require_artifact_hash {
                 return Err(DeployError::NoHash);
             }
-            tracing::warn!(name = %claims.workload, claim, "the claims name no SHA-256: the artifact is not checked");
+            tracing::warn!(name = %claims.workload, hash = %claims.hash, "the claims name no SHA-256: the artifact is not checked");
         }
-        let environment =
-            environment::open(&request.environment, xkey, &request.sender_public_key)
-                .map_err(DeployError::Environment)?;
+        let environment = Environment::open(&request.environment, xkey, &request.sender)
+            .map_err(DeployError::Environment)?;
         Ok(Verified { namespace, request, claims, environment })
     }
 }
@@ -131,10 +125,7 @@ impl Verified {
         objects: &ObjectSource,
         cache: &ArtifactCache,
     ) -> Result<Staged, DeployError> {
-        let claimed = match &self.claims.hash {
-            HashClaim::Sha256(digest) => Some(*digest),
-            HashClaim::Opaque(_) => None,
-        };
+        let claimed = self.claims.hash.digest();
         let domain = self.request.jsdomain.as_deref();
         let artifact = objects
             .fetch(&self.request.location, domain, claimed, cache)
@@ -173,7 +164,7 @@ impl Placed {
         let message = AgentDeployRequest {
             argv: request.argv,
             description: request.description.clone(),
-            environment: environment.into_inner(),
+            environment: environment.into_iter().collect(),
             essential: request.essential,
             hash: artifact.digest().to_string(),
             namespace: namespace.clone(),
@@ -183,16 +174,15 @@ impl Placed {
             trigger_subjects: request.trigger_subjects,
             workload_name: claims.workload.clone(),
             workload_type: request.workload_type,
-            stop_grace_ms: Some(config.stop_grace.as_millis() as u64),
-            log_lines_per_second: Some(config.logs.lines_per_second),
-            log_bytes_per_second: Some(config.logs.bytes_per_second),
-            artifact_path: None,
+            extensions: DeployExtensions {
+                stop_grace_ms: u64::try_from(config.stop_grace.as_millis()).ok(),
+                log_lines_per_second: Some(config.logs.lines_per_second),
+                log_bytes_per_second: Some(config.logs.bytes_per_second),
+                ..DeployExtensions::default()
+            },
         };
         let artifact = Arc::new(artifact);
-        sandbox
-            .deploy(message.clone(), Arc::clone(&artifact))
-            .await
-            .map_err(DeployError::Start)?;
+        sandbox.deploy(message.clone(), Arc::clone(&artifact)).await.map_err(DeployError::Start)?;
         let workload = Workload {
             id: sandbox.id(),
             namespace,

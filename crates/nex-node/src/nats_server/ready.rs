@@ -31,7 +31,7 @@ impl PortsFile {
         let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
         let wanted = inotify::WatchFlags::CLOSE_WRITE | inotify::WatchFlags::MOVED_TO;
         inotify::add_watch(&watch, folder, wanted)?;
-        Ok(Self { folder: folder.to_owned(), watch: AsyncFd::register(watch)? })
+        Ok(Self { folder: folder.to_owned(), watch: AsyncFd::new(watch)? })
     }
 
     /// Waits until the server listens; its client port. Safe to cancel.

@@ -75,14 +75,14 @@ impl Publisher {
 
     fn system(&self, data: impl EventBody) {
         let event = CloudEvent::now(self.node.to_string(), data);
-        let subject = EventSubject::system(event.kind());
+        let subject = EventSubject { namespace: Namespace::system(), kind: event.kind().into() };
         self.outbox.event(subject.to_string(), event.encode().into());
     }
 
     /// An event that a workload's agent made. What it says about itself is
     /// checked: it speaks for nobody but this workload.
     pub(crate) fn from_agent(&self, tag: &WorkloadTag, kind: EventKind, event: &RawEvent) {
-        let subject = EventSubject::workload(tag.namespace.clone(), kind);
+        let subject = EventSubject { namespace: tag.namespace.clone(), kind: kind.into() };
         self.outbox.event(subject.to_string(), event.encode().into());
     }
 
@@ -104,7 +104,7 @@ impl Publisher {
             vmid: reason.map(|_| tag.id.to_string()),
         };
         let event = CloudEvent::now(source, data);
-        let subject = EventSubject::workload(tag.namespace.clone(), event.kind());
+        let subject = EventSubject { namespace: tag.namespace.clone(), kind: event.kind().into() };
         self.outbox.event(subject.to_string(), event.encode().into());
     }
 
@@ -114,7 +114,12 @@ impl Publisher {
     }
 
     /// A line of the node's own about a workload.
-    pub(crate) fn node_log(&self, tag: &WorkloadTag, level: LogLevel, text: impl Into<String>) -> bool {
+    pub(crate) fn node_log(
+        &self,
+        tag: &WorkloadTag,
+        level: LogLevel,
+        text: impl Into<String>,
+    ) -> bool {
         self.log(tag, level, text.into())
     }
 

@@ -11,7 +11,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use nex_protocol::name::WorkloadId;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::JoinSet,
     time::{Instant, sleep_until, timeout},
 };
@@ -50,7 +50,9 @@ impl Lease {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ClaimError {
     /// Too many deploys wait.
-    #[error("this node is busy: {MAX_WAITING} deploys wait for a sandbox; try again or use another node")]
+    #[error(
+        "this node is busy: {MAX_WAITING} deploys wait for a sandbox; try again or use another node"
+    )]
     Busy,
     /// Sandboxes cannot be launched.
     #[error("this node cannot launch sandboxes; see its log")]
@@ -69,6 +71,7 @@ type Claim = oneshot::Sender<Result<Lease, ClaimError>>;
 #[derive(Debug, Clone)]
 pub struct Pool {
     claims: mpsc::Sender<Claim>,
+    warm: watch::Receiver<usize>,
 }
 
 impl Pool {
@@ -80,6 +83,7 @@ impl Pool {
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (claims, queue) = mpsc::channel(CLAIM_QUEUE);
+        let (published, warm) = watch::channel(0);
         let keeper = Keeper {
             launcher,
             target,
@@ -89,8 +93,18 @@ impl Pool {
             waiting: VecDeque::new(),
             failures: 0,
             resume_at: None,
+            published,
         };
-        (Self { claims }, keeper.run(queue, stop))
+        (Self { claims, warm }, keeper.run(queue, stop))
+    }
+
+    /// Waits until a sandbox is warm.
+    ///
+    /// # Errors
+    /// [`ClaimError::Closed`].
+    pub async fn warm(&self) -> Result<(), ClaimError> {
+        let mut warm = self.warm.clone();
+        warm.wait_for(|warm| *warm > 0).await.map(|_| ()).map_err(|_| ClaimError::Closed)
     }
 
     /// Takes a warm sandbox, waiting up to `limit` for one.
@@ -120,12 +134,17 @@ struct Keeper {
     failures: u32,
     /// No launch before this time: the last one failed.
     resume_at: Option<Instant>,
+    /// How many sandboxes are warm.
+    published: watch::Sender<usize>,
 }
 
 impl Keeper {
     async fn run(mut self, mut queue: mpsc::Receiver<Claim>, stop: CancellationToken) {
         loop {
             self.launch_missing();
+            self.published.send_if_modified(|warm| {
+                std::mem::replace(warm, self.warm.len()) != self.warm.len()
+            });
             let resume = self.resume_at;
             tokio::select! {
                 () = stop.cancelled() => break,

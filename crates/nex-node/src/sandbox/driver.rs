@@ -38,7 +38,8 @@ pub trait Driver: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// A [`LaunchError`]; nothing of the machine is left then.
-    fn launch<'a>(&'a self, boot: &'a Boot) -> BoxFuture<'a, Result<Box<dyn Machine>, LaunchError>>;
+    fn launch<'a>(&'a self, boot: &'a Boot)
+    -> BoxFuture<'a, Result<Box<dyn Machine>, LaunchError>>;
 }
 
 /// One launched machine.

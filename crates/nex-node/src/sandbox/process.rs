@@ -49,7 +49,8 @@ impl ProcessDriver {
     fn spawn(&self, boot: &Boot) -> Result<ProcessMachine, LaunchError> {
         let folder = |source| LaunchError::Folder { dir: boot.dir.clone(), source };
         fs::create_dir(&boot.dir).map_err(folder)?;
-        let mut machine = ProcessMachine { child: None, dir: boot.dir.clone(), legacy: self.legacy };
+        let mut machine =
+            ProcessMachine { child: None, dir: boot.dir.clone(), legacy: self.legacy };
         let log = File::create_new(boot.dir.join(AGENT_LOG)).map_err(folder)?;
         let mut command = Command::new(&self.agent);
         command
@@ -136,7 +137,8 @@ impl Machine for ProcessMachine {
         Box::pin(async move {
             if let Some(mut child) = self.child.take() {
                 // `id` is there only while the child has not been reaped.
-                let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+                let pid =
+                    child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
                 if let Some(pid) = pid {
                     kill_tree(pid);
                     let _ = child.wait().await;

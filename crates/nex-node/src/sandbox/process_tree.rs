@@ -62,11 +62,8 @@ mod tests {
     fn a_shell_with_children_in_other_sessions_dies_as_a_whole() {
         let marker = format!("86{}", std::process::id());
         let script = format!("setsid sleep {marker} & sleep {marker} & wait");
-        let mut shell = Command::new("sh")
-            .args(["-c", &script])
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut shell =
+            Command::new("sh").args(["-c", &script]).stdin(Stdio::null()).spawn().unwrap();
         let root = Pid::from_raw(i32::try_from(shell.id()).unwrap()).unwrap();
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
         while children_of(root).len() < 2 {

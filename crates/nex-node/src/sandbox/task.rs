@@ -7,7 +7,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use nex_protocol::{
-    agent::{AgentDeployRequest, AgentLog, DeployResponse, header},
+    agent::{AgentDeployRequest, AgentLog, DeployResponse, HANDSHAKE_RESPONSE, header},
     event::{EventKind, RawEvent, WorkloadStopped},
     log::LogLevel,
     name::WorkloadId,
@@ -133,7 +133,6 @@ enum CallResult {
 enum Happening {
     Command(Command),
     Inbound(Inbound),
-    Log(Bytes),
     SeatClosed,
     Called(CallResult),
     Machine(String),
@@ -207,7 +206,6 @@ impl Task {
                 report = self.machine.exited() => Happening::Machine(report),
                 () = async { sleep_until(deadline.unwrap_or_else(Instant::now)).await },
                     if deadline.is_some() => Happening::Deadline,
-                Some(line) = self.seat.recv_log() => Happening::Log(line),
             };
             self.happened(happening).await;
         }
@@ -239,7 +237,6 @@ impl Task {
                 self.feed(Input::Stop).await;
             }
             Happening::Inbound(inbound) => self.hear(inbound).await,
-            Happening::Log(line) => self.pass_on_log(&line),
             Happening::SeatClosed => self.feed(Input::LinkLost).await,
             Happening::Called(result) => self.answered(result).await,
             Happening::Machine(report) => {
@@ -264,17 +261,22 @@ impl Task {
         match inbound {
             Inbound::Connected => {}
             Inbound::Disconnected => {
-                self.trouble.get_or_insert_with(|| "the connection to its agent is gone".to_owned());
+                self.trouble
+                    .get_or_insert_with(|| "the connection to its agent is gone".to_owned());
                 self.feed(Input::LinkLost).await;
             }
             Inbound::Handshake { reply, .. } => {
                 self.handshake = reply;
                 self.feed(Input::Handshake).await;
             }
+            Inbound::Log(line) => self.pass_on_log(&line),
             Inbound::Event { kind, body } => self.hear_event(&kind, &body).await,
             Inbound::Rpc { reply, .. } => {
                 let refusal = br#"{"error":"host services are not available on this node"}"#;
-                reply.respond(&[(header::ERROR, "host services are not available on this node")], Bytes::from_static(refusal));
+                reply.respond(
+                    &[(header::ERROR, "host services are not available on this node")],
+                    Bytes::from_static(refusal),
+                );
             }
         }
     }
@@ -314,7 +316,10 @@ impl Task {
             && self.publisher.node_log(
                 tag,
                 LogLevel::WARN,
-                format!("{} lines of output were dropped: the node could not keep up", dropped - self.drops_reported),
+                format!(
+                    "{} lines of output were dropped: the node could not keep up",
+                    dropped - self.drops_reported
+                ),
             )
         {
             self.drops_reported = dropped;
@@ -381,7 +386,7 @@ impl Task {
         match effect {
             Effect::AcknowledgeHandshake => {
                 if let Some(reply) = self.handshake.take() {
-                    reply.respond(&[], Bytes::from_static(b"{}"));
+                    reply.respond(&[], Bytes::from_static(HANDSHAKE_RESPONSE));
                 }
             }
             Effect::AnnounceWarm => {
@@ -410,8 +415,10 @@ impl Task {
             Effect::KillMachine => {
                 if self.warm.is_some() {
                     let words = self.machine.last_words();
-                    let trouble = self.trouble.take().unwrap_or_else(|| "it was not wanted".to_owned());
-                    self.trouble = Some(words.map_or(trouble.clone(), |words| format!("{trouble}: {words}")));
+                    let trouble =
+                        self.trouble.take().unwrap_or_else(|| "it was not wanted".to_owned());
+                    self.trouble =
+                        Some(words.map_or(trouble.clone(), |words| format!("{trouble}: {words}")));
                 }
                 self.machine.kill().await;
             }
@@ -439,10 +446,15 @@ impl Task {
         let (Some(mut request), Some(artifact)) = (request, &self.artifact) else { return };
         match self.machine.artifact(artifact) {
             ArtifactAccess::File(path) => {
-                request.artifact_path = Some(path.to_string_lossy().into_owned());
+                request.extensions.artifact_path = Some(path.to_string_lossy().into_owned());
             }
             ArtifactAccess::Link => {
-                self.seat.offer_artifact(request.workload_name.as_str(), artifact.path(), artifact.digest(), artifact.size());
+                self.seat.offer_artifact(
+                    request.workload_name.as_str(),
+                    artifact.path(),
+                    artifact.digest(),
+                    artifact.size(),
+                );
             }
         }
         self.workload = Some(WorkloadTag {

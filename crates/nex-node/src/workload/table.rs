@@ -139,7 +139,7 @@ impl Owner {
         match command {
             Command::Insert { workload, sandbox, reply } => {
                 let id = workload.id;
-                self.watch(id, &sandbox);
+                self.endings.push(ending_of(id, &sandbox));
                 let entry = Entry {
                     workload,
                     sandbox: Some(sandbox),
@@ -170,11 +170,6 @@ impl Owner {
                 let _ = reply.send(answer);
             }
         }
-    }
-
-    fn watch(&self, id: WorkloadId, sandbox: &SandboxHandle) {
-        let ended = sandbox.ended();
-        self.endings.push(Box::pin(async move { (id, ended.await) }));
     }
 
     fn ended(&mut self, id: WorkloadId, ending: &Ending) {
@@ -210,8 +205,7 @@ impl Owner {
         entry.started_at = Instant::now();
         match sandbox {
             Ok(sandbox) => {
-                let ended = sandbox.ended();
-                self.endings.push(Box::pin(async move { (id, ended.await) }));
+                self.endings.push(ending_of(id, &sandbox));
                 entry.sandbox = Some(sandbox);
                 self.publish();
             }
@@ -236,6 +230,11 @@ impl Owner {
     }
 }
 
+fn ending_of(id: WorkloadId, sandbox: &SandboxHandle) -> BoxFuture<'static, (WorkloadId, Ending)> {
+    let ended = sandbox.ended();
+    Box::pin(async move { (id, ended.await) })
+}
+
 async fn start_again(
     launcher: Launcher,
     workload: Arc<Workload>,
@@ -247,7 +246,7 @@ async fn start_again(
     let sandbox = async {
         let sandbox = launcher.launch(id).await.map_err(|error| crate::error_chain(&error))?;
         let mut request = workload.request.clone();
-        request.retry_count = Some(restarts);
+        request.retry_count = Some(u64::from(restarts));
         let artifact = Arc::clone(&workload.artifact);
         sandbox.deploy(request, artifact).await.map_err(|error| error.to_string())?;
         Ok(sandbox)
