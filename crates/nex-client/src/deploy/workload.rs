@@ -240,8 +240,12 @@ impl WorkloadBuilder {
             if workload.essential {
                 return Err(WorkloadError::EssentialFunction(kind));
             }
-        } else if !workload.triggers.is_empty() {
-            return Err(WorkloadError::TriggersOnService(kind));
+        } else {
+            if !workload.triggers.is_empty() {
+                return Err(WorkloadError::TriggersOnService(kind));
+            }
+            // What no process can be given is told here, not by the node.
+            workload.environment.for_process().map_err(WorkloadError::Variable)?;
         }
         Ok(workload)
     }
