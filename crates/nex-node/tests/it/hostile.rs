@@ -120,7 +120,7 @@ async fn claims_that_do_not_hold() {
         ("expired", issue(&expired, now() - 3600), "expired"),
         ("from the future", issue(&future, now()), "workload_jwt"),
         ("of other bytes", other.clone(), "SHA-256"),
-        ("with a body that was not signed", format!("{head}.{foreign_body}.{signature}"), "signature"),
+        ("with a body that was not signed", format!("{head}.{foreign_body}.{signature}"), "not signed"),
         ("without signature", format!("{head}.{body}."), "workload_jwt"),
         ("of three dots", "...".to_owned(), "workload_jwt"),
         ("as long as nobody needs", "a".repeat(15_000), "workload_jwt"),
