@@ -8,10 +8,11 @@
 
 pub mod agent;
 pub mod claims;
+pub mod config;
 pub mod control;
 pub mod digest;
-pub mod environment;
 pub mod envelope;
+pub mod environment;
 pub mod event;
 pub mod json;
 pub mod key;

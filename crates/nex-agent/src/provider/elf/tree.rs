@@ -5,7 +5,7 @@
 //! is the same as "the agent has no children", and the kernel answers that exactly. Finding the
 //! descendants in `/proc` is needed only to signal them.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -30,12 +30,12 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// The number for events: the exit code, or as shells have it 128 + signal.
+    /// The number for events: the exit code, or -1 when a signal ended it, as Go agents have it.
     #[must_use]
     pub fn code(self) -> i32 {
         match self {
             Self::Code(code) => code,
-            Self::Signal { number, .. } => 128_i32.saturating_add(number),
+            Self::Signal { .. } => -1,
         }
     }
 
@@ -138,7 +138,7 @@ pub fn kill() {
         kill_everything();
         return;
     }
-    let mut stopped = BTreeSet::new();
+    let mut stopped = HashSet::new();
     for _ in 0..MAX_ROUNDS {
         let before = stopped.len();
         walk(&mut |process| {
@@ -199,7 +199,7 @@ fn descendants() -> Vec<Process> {
 /// Visits every descendant, parents before their children.
 fn walk(visit: &mut impl FnMut(Process)) {
     let all = if has_children_files() { None } else { Some(all_processes()) };
-    let mut seen = BTreeSet::from([getpid()]);
+    let mut seen = HashSet::from([getpid()]);
     let mut waiting = vec![getpid()];
     while let Some(parent) = waiting.pop() {
         let children = match &all {
@@ -262,7 +262,7 @@ mod tests {
         assert_eq!(Exit::Code(3).to_string(), "exited with code 3");
         let killed = Exit::Signal { number: libc::SIGSEGV, core: false };
         assert_eq!(killed.to_string(), "killed by SIGSEGV");
-        assert_eq!(killed.code(), 139);
+        assert_eq!(killed.code(), -1);
         let dumped = Exit::Signal { number: libc::SIGABRT, core: true };
         assert_eq!(dumped.to_string(), "killed by SIGABRT (core dumped)");
         let real_time = Exit::Signal { number: 40, core: false };
