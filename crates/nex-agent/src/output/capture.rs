@@ -47,17 +47,15 @@ impl LogTarget {
 /// One of the two pipes.
 struct Stream {
     pipe: Option<Receiver>,
-    level: AgentLevel,
     splitter: Splitter,
     /// When a held back start of a line is shown.
     flush_at: Option<Instant>,
 }
 
 impl Stream {
-    fn new(pipe: OwnedFd, level: AgentLevel) -> io::Result<Self> {
+    fn new(pipe: OwnedFd) -> io::Result<Self> {
         Ok(Self {
             pipe: Some(Receiver::from_owned_fd(pipe)?),
-            level,
             splitter: Splitter::new(),
             flush_at: None,
         })
@@ -111,8 +109,8 @@ impl Capture {
         rates: Rates,
     ) -> io::Result<Self> {
         Ok(Self {
-            out: Stream::new(stdout, AgentLevel::Info)?,
-            err: Stream::new(stderr, AgentLevel::Error)?,
+            out: Stream::new(stdout)?,
+            err: Stream::new(stderr)?,
             target,
             limiter: Limiter::new(rates, Duration::ZERO),
             dropped: Dropped::default(),
@@ -173,7 +171,15 @@ impl Capture {
 
     async fn read(&mut self, level: AgentLevel, buffer: &mut [u8]) -> ReadOutcome {
         let Some(pipe) = &self.stream(level).pipe else { return ReadOutcome::Ended };
-        match pipe.try_read(buffer) {
+        let read = match pipe.try_read(buffer) {
+            // The runtime answers from what it last heard of the pipe, which for a workload that
+            // ended at once is nothing yet: only the kernel knows that nothing is there.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                rustix::io::read(pipe, &mut *buffer).map_err(io::Error::from)
+            }
+            answer => answer,
+        };
+        match read {
             Ok(0) => {
                 self.flush(level);
                 self.stream(level).pipe = None;
