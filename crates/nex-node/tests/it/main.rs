@@ -1,4 +1,4 @@
-//! Integration tests of nex-node, in one binary.
+//! The node against real peers: a real nats-server, real processes.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -6,7 +6,11 @@
     clippy::indexing_slicing,
     clippy::string_slice,
     clippy::print_stdout,
+    missing_docs,
     reason = "a test fails by panicking"
 )]
 
+mod hostile;
 mod nats_server;
+mod services;
+mod world;
