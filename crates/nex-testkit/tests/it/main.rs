@@ -10,3 +10,4 @@
 )]
 
 mod nats;
+mod tidy;
