@@ -8,5 +8,6 @@
 )]
 
 mod hostile;
+mod nats_server;
 mod services;
 mod world;
