@@ -7,7 +7,7 @@ use nex_protocol::control::{
 use nex_protocol::timestamp;
 use serde_json::{Value, json};
 
-use crate::vectors::{file, go_ok, json, section, text};
+use crate::vectors::{bytes, file, go_ok, json, section, text};
 
 fn good() -> Value {
     let file = file("control.json");
@@ -190,7 +190,7 @@ fn forms_of_requests_are_read_like_go() {
     let file = file("control.json");
     for case in section(&file, "node_reads") {
         let why = text(case, "why");
-        let request = DeployRequest::decode(text(case, "body").as_bytes());
+        let request = DeployRequest::decode(&bytes(case, "body"));
         // Read by Go, and then a crash or a failure.
         let refused_later = match why {
             "location null" | "location empty object" => Some(Some("location")),
@@ -215,6 +215,8 @@ fn forms_of_requests_are_read_like_go() {
                 assert_eq!(json!(request.retry_count), value["retry_count"], "{why}");
                 let argv = value["argv"].as_array().cloned().unwrap_or_default();
                 assert_eq!(json!(request.argv), json!(argv), "{why}");
+                let description = value["description"].as_str().unwrap_or_default();
+                assert_eq!(request.description, description, "{why}");
             }
         }
     }

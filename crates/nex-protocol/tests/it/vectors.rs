@@ -23,6 +23,14 @@ pub(crate) fn text<'a>(case: &'a Value, name: &str) -> &'a str {
     case[name].as_str().unwrap_or_else(|| panic!("no text {name} in {case}"))
 }
 
+/// The bytes of a case, which stand in a field of the same name with `_hex` if they are no text.
+pub(crate) fn bytes(case: &Value, name: &str) -> Vec<u8> {
+    match case[format!("{name}_hex")].as_str() {
+        Some(hex) => data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap(),
+        None => text(case, name).as_bytes().to_vec(),
+    }
+}
+
 /// Whether Go took it.
 pub(crate) fn go_ok(case: &Value, name: &str) -> bool {
     case[name]["ok"].as_bool().unwrap_or_else(|| panic!("no answer {name} in {case}"))
