@@ -8,6 +8,7 @@
 
 pub mod agent;
 pub mod claims;
+pub mod config;
 pub mod control;
 pub mod digest;
 pub mod envelope;
@@ -18,6 +19,7 @@ pub mod key;
 pub mod location;
 pub mod log;
 pub mod name;
+pub mod nats;
 pub mod subject;
 pub mod timestamp;
 pub mod uptime;

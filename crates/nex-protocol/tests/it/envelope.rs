@@ -25,9 +25,7 @@ fn round_trip<T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug>(cas
     assert_eq!(enveloped, bare, "{case}");
     let mut expected = json(text(case, "envelope").as_bytes());
     // A nil map or slice of Go.
-    if expected["data"]["running_machines"] != Value::from(0) {
-        expected["data"] = lists_for_null(expected["data"].take(), &LISTS);
-    }
+    expected["data"] = lists_for_null(expected["data"].take(), &LISTS);
     assert_eq!(json(&Envelope::encode_success(kind, &bare)), expected, "{case}");
 }
 
