@@ -123,7 +123,7 @@ impl Order {
             argv0: ours.argv0.unwrap_or_else(|| request.workload_name.to_string()),
             name: request.workload_name,
             arguments: request.argv,
-            environment: request.environment,
+            environment: request.environment.into(),
             artifact,
             stop_grace: ours.stop_grace_ms.map_or(DEFAULT_STOP_GRACE, |milliseconds| {
                 Duration::from_millis(milliseconds).min(MAX_STOP_GRACE)

@@ -174,7 +174,7 @@ impl Placed {
         let message = AgentDeployRequest {
             argv: request.argv,
             description: request.description.clone(),
-            environment: environment.into(),
+            environment,
             essential: request.essential,
             hash: artifact.digest().to_string(),
             namespace: namespace.clone(),
