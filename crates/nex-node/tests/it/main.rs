@@ -10,6 +10,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod go;
 mod hostile;
 mod nats_server;
 mod services;
