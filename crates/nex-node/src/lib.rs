@@ -1,1 +1,3 @@
-//! placeholder
+//! The Nex node as a library.
+
+pub mod sandbox;

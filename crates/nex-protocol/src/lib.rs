@@ -1,1 +1,16 @@
-//! placeholder
+//! The wire types of Nex: what clients, nodes and agents say to each other over NATS.
+//!
+//! This crate speaks both protocols of Nex v1: the control API between clients and nodes on the
+//! public NATS system, and the agent protocol between a node and the agents in its sandboxes. It
+//! knows no sockets and no async runtime: bytes go in, checked values come out, and the other
+//! way round. Whatever is decoded here may come from a stranger, so every reader is bounded in
+//! size and depth and answers bad input with a typed error.
+
+pub mod agent;
+pub mod control;
+pub mod envelope;
+pub mod event;
+pub mod json;
+pub mod log;
+pub mod timestamp;
+pub mod uptime;

@@ -1,0 +1,2 @@
+//! Integration tests of nex-testkit.
+mod nats;
