@@ -34,15 +34,9 @@ impl Counters {
 
 /// Resolves the options, reads the files they name and connects.
 pub(crate) async fn dial(
-    options: ConnectOptions,
+    options: &ConnectOptions,
 ) -> Result<(async_nats::Client, Settings, Arc<Counters>), ConnectError> {
-    // Home folders can be on slow file systems.
-    let prepared = tokio::task::spawn_blocking(move || prepare(&options)).await;
-    let (settings, credentials) = match prepared {
-        Ok(prepared) => prepared?,
-        Err(join) => std::panic::resume_unwind(join.into_panic()),
-    };
-
+    let (settings, credentials) = prepare(options)?;
     let counters = Arc::new(Counters::default());
     let seen = Arc::clone(&counters);
     let mut nats = async_nats::ConnectOptions::new()
@@ -71,8 +65,7 @@ pub(crate) async fn dial(
         nats = nats.add_client_certificate(cert.clone(), key.clone());
     }
     let nats = credentials.apply(nats)?;
-    let addresses: Vec<_> =
-        settings.servers.iter().map(Server::address).cloned().collect();
+    let addresses: Vec<_> = settings.servers.iter().map(Server::address).cloned().collect();
     let client = nats
         .connect(addresses)
         .await

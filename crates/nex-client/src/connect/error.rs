@@ -56,7 +56,9 @@ pub enum ConnectError {
         source: async_nats::ConnectError,
     },
     /// The server does not accept these credentials.
-    #[error("{servers} refused the {login}: check it, or choose another NATS context with --context")]
+    #[error(
+        "{servers} refused the {login}: check it, or choose another NATS context with --context"
+    )]
     AccessDenied {
         /// Where we looked.
         servers: String,

@@ -26,8 +26,8 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
 #[non_exhaustive]
 pub struct ConnectOptions {
     /// Server URLs, separated by commas. A URL without scheme is `nats://`, one
-    /// without port uses 4222.
-    pub server: Option<String>,
+    /// without port uses 4222. (A secret because a URL can hold a password.)
+    pub server: Option<Secret>,
     /// User name.
     pub user: Option<String>,
     /// Password of the user.
@@ -106,7 +106,7 @@ impl ConnectOptions {
 
     /// Connects to these servers (URLs separated by commas).
     #[must_use]
-    pub fn server(mut self, urls: impl Into<String>) -> Self {
+    pub fn server(mut self, urls: impl Into<Secret>) -> Self {
         self.server = Some(urls.into());
         self
     }
@@ -146,11 +146,7 @@ impl ConnectOptions {
 
     /// Presents a client certificate (PEM files).
     #[must_use]
-    pub fn client_certificate(
-        mut self,
-        cert: impl Into<PathBuf>,
-        key: impl Into<PathBuf>,
-    ) -> Self {
+    pub fn client_certificate(mut self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.tls_cert = Some(cert.into());
         self.tls_key = Some(key.into());
         self

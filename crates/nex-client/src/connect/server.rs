@@ -147,7 +147,8 @@ mod tests {
     #[test]
     fn reads_lists_and_adds_what_is_missing() {
         let (servers, login) =
-            Server::parse_list("nats://a.example:4222,tls://b.example, c.example:7,[::1],").unwrap();
+            Server::parse_list("nats://a.example:4222,tls://b.example, c.example:7,[::1],")
+                .unwrap();
         let texts: Vec<String> = servers.iter().map(ToString::to_string).collect();
         assert_eq!(
             texts,
@@ -165,10 +166,7 @@ mod tests {
     fn takes_logins_out_of_urls() {
         let (servers, login) = Server::parse_list("nats://me:p%40ss%zz@host").unwrap();
         assert_eq!(format!("{servers:?}"), "[nats://host:4222]");
-        assert_eq!(
-            login,
-            Some(UrlLogin::User { user: "me".into(), password: "p@ss%zz".into() })
-        );
+        assert_eq!(login, Some(UrlLogin::User { user: "me".into(), password: "p@ss%zz".into() }));
         let (_, login) = Server::parse_list("t0ken@host").unwrap();
         assert_eq!(login, Some(UrlLogin::Token("t0ken".into())));
         assert!(!format!("{login:?}").contains("t0ken"));
@@ -176,7 +174,12 @@ mod tests {
 
     #[test]
     fn refuses_without_showing_passwords() {
-        for text in ["nats://me:secret@", "http://me:secret@host", "ws://me:secret@host", "n s://me:secret@x"] {
+        for text in [
+            "nats://me:secret@",
+            "http://me:secret@host",
+            "ws://me:secret@host",
+            "n s://me:secret@x",
+        ] {
             let error = Server::parse_list(text).unwrap_err();
             let chain = format!("{error} {error:?}");
             assert!(!chain.contains("secret"), "{chain}");

@@ -151,8 +151,9 @@ impl Settings {
         if context.windows_cert_store.is_some() {
             return Err(Unsupported::WindowsCertificateStore.into());
         }
-        let servers = given(&options.server).or(context.servers.as_deref());
-        let (servers, url_login) = Server::parse_list(servers.unwrap_or(DEFAULT_SERVER))?;
+        let servers = given_secret(&options.server).or_else(|| context.servers.clone());
+        let servers = servers.as_ref().map_or(DEFAULT_SERVER, Secret::expose);
+        let (servers, url_login) = Server::parse_list(servers)?;
         let (identity, token) = resolve_identity(options, context)?;
         let inbox_prefix = given(&options.inbox_prefix).or(context.inbox_prefix.as_deref());
         if let Some(prefix) = inbox_prefix.filter(|prefix| !is_subject_prefix(prefix)) {
@@ -222,8 +223,8 @@ fn resolve_identity(
     options: &ConnectOptions,
     context: &Context,
 ) -> Result<(Identity, Option<Secret>), SettingsError> {
-    let token = options.token.clone().filter(|token| !token.is_empty());
-    let password = options.password.clone().filter(|password| !password.is_empty());
+    let token = given_secret(&options.token);
+    let password = given_secret(&options.password);
     let creds = given_path(&options.creds);
     let nkey = given_path(&options.nkey);
 
@@ -278,6 +279,10 @@ fn resolve_tls(options: &ConnectOptions, context: &Context) -> TlsSettings {
 
 fn given(option: &Option<String>) -> Option<&str> {
     option.as_deref().filter(|text| !text.is_empty())
+}
+
+fn given_secret(option: &Option<Secret>) -> Option<Secret> {
+    option.clone().filter(|text| !text.is_empty())
 }
 
 fn given_path(option: &Option<PathBuf>) -> Option<PathBuf> {

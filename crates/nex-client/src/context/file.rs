@@ -17,8 +17,8 @@ use crate::secret::Secret;
 pub struct Context {
     /// A text for people.
     pub description: Option<String>,
-    /// Server URLs, separated by commas, as written.
-    pub servers: Option<String>,
+    /// Server URLs, separated by commas, as written: they can hold a password.
+    pub servers: Option<Secret>,
     /// User name.
     pub user: Option<String>,
     /// Password, used together with `user`.
@@ -41,8 +41,8 @@ pub struct Context {
     pub ca: Option<String>,
     /// Whether TLS starts before the server's INFO.
     pub tls_first: bool,
-    /// SOCKS5 proxy to connect through.
-    pub socks_proxy: Option<String>,
+    /// URL of the SOCKS5 proxy to connect through; it can hold a password.
+    pub socks_proxy: Option<Secret>,
     /// JetStream domain.
     pub jetstream_domain: Option<String>,
     /// Subject prefix of an imported JetStream API.
@@ -114,8 +114,8 @@ impl<'de> Visitor<'de> for Fields<'_> {
                 }
                 "user" => text(&mut map, "user", &mut context.user)?,
                 "description" => text(&mut map, "description", &mut context.description)?,
-                "url" => text(&mut map, "url", &mut context.servers)?,
-                "socks_proxy" => text(&mut map, "socks_proxy", &mut context.socks_proxy)?,
+                "url" => secret(&mut map, "url", &mut context.servers)?,
+                "socks_proxy" => secret(&mut map, "socks_proxy", &mut context.socks_proxy)?,
                 "jetstream_domain" => {
                     text(&mut map, "jetstream_domain", &mut context.jetstream_domain)?;
                 }

@@ -68,7 +68,9 @@ pub enum ContextError {
         name: String,
     },
     /// There is no place to look.
-    #[error("cannot tell where NATS contexts are: set HOME or XDG_CONFIG_HOME, or use --no-context")]
+    #[error(
+        "cannot tell where NATS contexts are: set HOME or XDG_CONFIG_HOME, or use --no-context"
+    )]
     NoHome,
 }
 
@@ -128,16 +130,10 @@ impl ContextFolder {
     }
 
     /// Loads the context with this name.
-    pub fn load(
-        &self,
-        name: &ContextName,
-        expansion: &Expansion,
-    ) -> Result<Context, ContextError> {
+    pub fn load(&self, name: &ContextName, expansion: &Expansion) -> Result<Context, ContextError> {
         let path = self.path_of(name);
         let contents = read(&path).map_err(|error| match error {
-            ContextError::Unreadable { source, .. }
-                if source.kind() == io::ErrorKind::NotFound =>
-            {
+            ContextError::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 ContextError::NotFound {
                     name: name.to_string(),
                     folder: self.contexts().display().to_string(),
@@ -172,8 +168,7 @@ impl ContextFolder {
 
 /// Reads a whole file that must be small.
 fn read(path: &Path) -> Result<Vec<u8>, ContextError> {
-    let unreadable =
-        |source| ContextError::Unreadable { path: path.display().to_string(), source };
+    let unreadable = |source| ContextError::Unreadable { path: path.display().to_string(), source };
     let file = File::open(path).map_err(unreadable)?;
     let mut contents = Vec::new();
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut contents).map_err(unreadable)?;
