@@ -7,10 +7,19 @@
 //! size and depth and answers bad input with a typed error.
 
 pub mod agent;
+pub mod claims;
 pub mod control;
+pub mod digest;
+pub mod environment;
 pub mod envelope;
 pub mod event;
 pub mod json;
+pub mod key;
+pub mod location;
 pub mod log;
+pub mod name;
+pub mod subject;
 pub mod timestamp;
 pub mod uptime;
+
+mod text_serde;
