@@ -8,16 +8,18 @@
 
 pub mod agent;
 pub mod claims;
+pub mod config;
 pub mod control;
 pub mod digest;
-pub mod environment;
 pub mod envelope;
+pub mod environment;
 pub mod event;
 pub mod json;
 pub mod key;
 pub mod location;
 pub mod log;
 pub mod name;
+pub mod nats;
 pub mod subject;
 pub mod timestamp;
 pub mod uptime;

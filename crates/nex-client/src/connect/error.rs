@@ -140,8 +140,9 @@ fn cause_of_io(error: &async_nats::ConnectError) -> Cause {
             return if denied { Cause::Denied } else { Cause::Other };
         }
         if let Some(io_error) = error.downcast_ref::<io::Error>() {
-            if io_error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
-                return Cause::Tls;
+            match io_error.get_ref() {
+                Some(inner) if inner.is::<rustls::Error>() => return Cause::Tls,
+                _ => {}
             }
             match io_error.kind() {
                 io::ErrorKind::ConnectionRefused
