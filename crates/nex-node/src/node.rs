@@ -18,7 +18,7 @@ use nex_protocol::{
     uptime::format_uptime,
 };
 use tokio::{
-    sync::watch,
+    sync::{Semaphore, watch},
     task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval, timeout_at},
 };
@@ -119,7 +119,7 @@ impl Node {
         if sandbox != SandboxChoice::Process {
             return Err(StartError::NoIsolation(sandbox));
         }
-        let state = StateDir::open(&config.state_dir).map_err(StartError::State)?;
+        let state = StateDir::open(config.state_dir.as_deref()).map_err(StartError::State)?;
         let identity = state.identity();
         let node = NodeId::try_from(identity.node.public()).map_err(|_| StartError::Identity)?;
         let xkey = identity.xkey.clone();
@@ -134,7 +134,7 @@ impl Node {
         .map_err(StartError::Cache)?;
         let driver = process_driver(&config, &state)?;
         let endpoint = Endpoint::start(BusConfig {
-            unix: state.bus_socket().map_err(StartError::State)?,
+            unix: state.bus_socket().to_owned(),
             tcp: config.bus_tcp,
             legacy: config.legacy_agents,
         })
@@ -164,6 +164,7 @@ impl Node {
             dir: state.sandboxes(),
             tasks: sandboxes.clone(),
             legacy: config.legacy_agents && config.agent_path.is_some(),
+            handshake_timeout: config.handshake_timeout,
         };
         let (table, task) = Table::start(launcher.clone(), stages.work.clone());
         let table_task = tokio::spawn(guard("workload table", &stages.work).watch(task));
@@ -186,6 +187,7 @@ impl Node {
                 cache,
                 pool: pool.clone(),
                 table: table.clone(),
+                turns: Arc::new(Semaphore::new(config.limits.max_concurrent_deploys)),
             },
             table: table.clone(),
             publisher: publisher.clone(),

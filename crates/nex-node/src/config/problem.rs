@@ -124,6 +124,11 @@ impl Problems {
         if problems.is_empty() { Ok(()) } else { Err(Self(problems)) }
     }
 
+    /// A single problem.
+    pub(super) fn one(problem: Problem) -> Self {
+        Self(vec![problem])
+    }
+
     /// The problems, in the order of the configuration.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter()
@@ -234,6 +239,8 @@ pub enum WarningKind {
     Repeated,
     /// The node sets this tag itself. It is ignored.
     ReservedTag,
+    /// Only services are run by this version. Other types are ignored.
+    OnlyServices,
 }
 
 impl fmt::Display for Warning {
@@ -251,6 +258,9 @@ impl fmt::Display for Warning {
                 write!(f, "{key} is taken as {spelling}; spell it so")
             }
             WarningKind::Repeated => write!(f, "{key} is given more than once; the last one counts"),
+            WarningKind::OnlyServices => {
+                write!(f, "{key}: this version runs elf workloads only; the other types are ignored")
+            }
             WarningKind::ReservedTag => {
                 write!(f, "{key} is ignored: the node sets tags that start with nex. itself")
             }

@@ -3,7 +3,7 @@
 use nex_protocol::{
     claims::ClaimsError,
     control::WorkloadType,
-    environment::EnvironmentError,
+    environment::{EnvironmentError, VariableError},
     key::{CurvePublicKey, PublicKey},
 };
 
@@ -22,6 +22,12 @@ pub(crate) enum DeployError {
         /// The types of this node.
         offered: Vec<WorkloadType>,
     },
+    /// The operator's limit is reached.
+    #[error("this node runs {0} workloads, as many as limits.max_workloads allows; stop one or use another node")]
+    TooMany(usize),
+    /// A variable cannot be given to a program.
+    #[error("environment is refused")]
+    Variable(#[source] VariableError),
     /// Only services can be essential.
     #[error("'essential' is for services (elf, oci) only; functions are started by their triggers")]
     EssentialFunction,

@@ -22,7 +22,7 @@ use nex_protocol::{
     key::CurveKey,
     name::Namespace,
 };
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 
 pub(crate) use error::DeployError;
 
@@ -45,6 +45,8 @@ pub(crate) struct Deployer {
     pub cache: ArtifactCache,
     pub pool: Pool,
     pub table: Table,
+    /// Deploys that are worked on at the same time.
+    pub turns: Arc<Semaphore>,
 }
 
 impl Deployer {
@@ -53,6 +55,12 @@ impl Deployer {
     /// # Errors
     /// A [`DeployError`]; nothing of the workload is left then.
     pub(crate) async fn deploy(&self, received: Received) -> Result<Arc<Workload>, DeployError> {
+        let limit = self.config.limits.max_workloads;
+        if self.table.snapshot().len() >= limit {
+            return Err(DeployError::TooMany(limit));
+        }
+        // Closed never: the semaphore lives as long as the deployer.
+        let _turn = self.turns.acquire().await;
         let verified = received.verify(&self.config, &self.xkey, unix_now())?;
         let staged = verified.stage(&self.objects, &self.cache).await?;
         let placed = staged.place(&self.pool).await?;
@@ -164,7 +172,7 @@ impl Placed {
         let message = AgentDeployRequest {
             argv: request.argv,
             description: request.description.clone(),
-            environment: environment.into_iter().collect(),
+            environment: environment.into(),
             essential: request.essential,
             hash: artifact.digest().to_string(),
             namespace: namespace.clone(),

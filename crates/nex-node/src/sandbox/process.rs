@@ -23,6 +23,9 @@ use crate::{artifact::ArtifactLease, config::SandboxKind};
 /// File in the sandbox's folder that takes what the agent says on stderr.
 const AGENT_LOG: &str = "agent.log";
 
+/// Folder in the sandbox's folder that the workload starts in.
+const WORK_DIR: &str = "work";
+
 /// How much of the end of [`AGENT_LOG`] goes into an error, bytes.
 const LAST_WORDS: u64 = 512;
 
@@ -51,7 +54,11 @@ impl ProcessDriver {
         fs::create_dir(&boot.dir).map_err(folder)?;
         let mut machine =
             ProcessMachine { child: None, dir: boot.dir.clone(), legacy: self.legacy };
-        let log = File::create_new(boot.dir.join(AGENT_LOG)).map_err(folder)?;
+        let work = boot.dir.join(WORK_DIR);
+        let prepared = fs::create_dir(&work)
+            .and_then(|()| File::create_new(boot.dir.join(AGENT_LOG)))
+            .inspect_err(|_| machine.remove_dir());
+        let log = prepared.map_err(folder)?;
         let mut command = Command::new(&self.agent);
         command
             .env_clear()
@@ -59,6 +66,7 @@ impl ProcessDriver {
             .env(env::WORKLOAD_ID, boot.id.to_string())
             .env(env::NODE_SOCKET, &boot.socket)
             .env(env::AGENT_SECRET, &boot.secret)
+            .env(env::WORKING_DIRECTORY, &work)
             .current_dir(&boot.dir)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

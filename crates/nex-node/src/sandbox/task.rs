@@ -31,9 +31,6 @@ use crate::{
     observe::{Publisher, WorkloadTag},
 };
 
-/// From launch to handshake.
-const BOOT_LIMIT: Duration = Duration::from_secs(10);
-
 /// From the deploy message to the agent's answer. The artifact is there already,
 /// save for agents that read it over their link.
 const DEPLOY_LIMIT: Duration = Duration::from_secs(30);
@@ -57,6 +54,8 @@ pub(crate) struct Launcher {
     pub tasks: TaskTracker,
     /// Agents speak the protocol of the Go node's: no secret.
     pub legacy: bool,
+    /// From launch to handshake.
+    pub handshake_timeout: Duration,
 }
 
 impl Launcher {
@@ -112,7 +111,7 @@ impl Launcher {
             trouble: None,
             drops_reported: 0,
             call: None,
-            deadline: Some(Instant::now() + BOOT_LIMIT),
+            deadline: Some(Instant::now() + self.handshake_timeout),
         };
         self.tasks.spawn(task.run(queue, kill));
         match ready.await {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use nex_client::Workload;
+use nex_client::deploy::Workload;
 use nex_protocol::{
     claims::{ClaimsRequest, HashClaim, WorkloadClaims},
     control::{DeployRequest, WorkloadType},

@@ -126,7 +126,7 @@ async fn twenty_four_deploys_at_once_with_a_pool_of_one() {
     let artifact = world.upload("sleeper", &sleeper).await;
     let deploys = (0..24).map(|n| {
         let name = format!("sleeper-{n}");
-        let builder = nex_client::Workload::builder(
+        let builder = nex_client::deploy::Workload::builder(
             name.parse().unwrap(),
             nex_protocol::control::WorkloadType::Elf,
             artifact.clone(),
@@ -155,7 +155,7 @@ async fn deploys_one_after_the_other_leave_nothing_behind() {
     let own = std::process::id();
     let state = world.dir.path().join("state");
     let once = async || {
-        let builder = nex_client::Workload::builder(
+        let builder = nex_client::deploy::Workload::builder(
             "sleeper".parse().unwrap(),
             nex_protocol::control::WorkloadType::Elf,
             artifact.clone(),
@@ -241,7 +241,7 @@ async fn a_nats_outage_stops_no_workload_and_control_comes_back() {
     world.nats.restart().await;
     let node = world.node.id();
     let client = world.client.clone();
-    nex_testkit::wait_for_async(DEADLINE, "control after the outage", || async {
+    nex_testkit::wait::wait_for_async(DEADLINE, "control after the outage", || async {
         client.ping_node(node).await.ok().filter(|ping| ping.running_machines == 1)
     })
     .await;

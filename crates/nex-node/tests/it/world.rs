@@ -4,7 +4,7 @@
 use std::{path::Path, process::Command, time::Duration};
 
 use async_nats::jetstream;
-use nex_client::{Artifact, Client, Deployment, Workload, WorkloadBuilder};
+use nex_client::{Client, deploy::{Artifact, DeployError, Deployment, Workload, WorkloadBuilder}};
 use nex_node::{
     Node, StopReport,
     config::{Config, ConfigBuilder, SandboxChoice},
@@ -106,7 +106,7 @@ impl World {
     pub async fn deploy(
         &self,
         workload: WorkloadBuilder,
-    ) -> Result<RunResponse, nex_client::DeployError> {
+    ) -> Result<RunResponse, DeployError> {
         self.client.deploy(&self.sealed(&workload.build().unwrap())).await
     }
 

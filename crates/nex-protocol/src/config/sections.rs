@@ -126,10 +126,6 @@ pub struct LogsFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(extend("minimum" = 1, "x-unit" = "bytes/s")))]
     pub bytes_per_second: Option<ByteSize>,
-    /// How many seconds' worth of both a workload may log at once after it was quiet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 60), extend("x-unit" = "s")))]
-    pub burst_seconds: Option<u32>,
 }
 
 /// What the node admits. Requests above a limit are refused with an answer that names it.
