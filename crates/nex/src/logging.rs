@@ -1,9 +1,10 @@
 //! This program's own log: where it goes and how it looks.
 
 use std::io::{IsTerminal, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use anyhow::Context;
+use nex_protocol::log::LogLevel;
 use tokio::sync::mpsc;
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
@@ -21,8 +22,16 @@ const LOG_FILE: &str = "nex.log";
 /// Lines kept for NATS while there is no connection; more are dropped.
 const MAX_WAITING_LINES: usize = 1024;
 
-/// Lines of the own log on their way to NATS, with their level.
-pub(crate) type WaitingLines = mpsc::Receiver<String>;
+/// A line of the own log.
+pub(crate) struct OwnLine {
+    /// How important it is.
+    pub(crate) level: LogLevel,
+    /// The line, without its new line.
+    pub(crate) text: String,
+}
+
+/// Lines of the own log on their way to NATS.
+pub(crate) type WaitingLines = mpsc::Receiver<OwnLine>;
 
 /// Starts the log. With `--logger nats` the lines are handed to the caller.
 ///
@@ -40,7 +49,8 @@ pub(crate) fn start(global: &GlobalArgs, quiet: bool) -> anyhow::Result<Option<W
     // events, which the node logs itself.
     let filter = Targets::new().with_target("nex", level).with_default(Level::ERROR);
     let colour = |terminal: bool| {
-        global.logcolor || (terminal && crate::output::Paint::for_stream(&std::io::stderr()).is_on())
+        global.logcolor
+            || (terminal && crate::output::Paint::for_stream(&std::io::stderr()).is_on())
     };
     match global.logger {
         LoggerArg::Std => {
@@ -60,7 +70,7 @@ pub(crate) fn start(global: &GlobalArgs, quiet: bool) -> anyhow::Result<Option<W
         }
         LoggerArg::Nats => {
             let (sender, receiver) = mpsc::channel(MAX_WAITING_LINES);
-            install(global, filter, colour(false), ToChannel(Arc::new(sender)));
+            install(global, filter, colour(false), ToChannel(sender));
             Ok(Some(receiver))
         }
     }
@@ -96,12 +106,18 @@ impl FormatTime for Timer {
 /// Writes each line into a bounded channel; a full one drops the line, because
 /// a log must never hold up what it tells about.
 #[derive(Clone)]
-struct ToChannel(Arc<mpsc::Sender<String>>);
+struct ToChannel(mpsc::Sender<OwnLine>);
 
-impl Write for ToChannel {
+/// Takes one line.
+struct LineWriter<'a> {
+    level: LogLevel,
+    sender: &'a mpsc::Sender<OwnLine>,
+}
+
+impl Write for LineWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let line = String::from_utf8_lossy(bytes).trim_end().to_owned();
-        let _ = self.0.try_send(line);
+        let text = String::from_utf8_lossy(bytes).trim_end().to_owned();
+        let _ = self.sender.try_send(OwnLine { level: self.level, text });
         Ok(bytes.len())
     }
 
@@ -111,9 +127,19 @@ impl Write for ToChannel {
 }
 
 impl<'a> MakeWriter<'a> for ToChannel {
-    type Writer = Self;
+    type Writer = LineWriter<'a>;
 
-    fn make_writer(&'a self) -> Self {
-        self.clone()
+    fn make_writer(&'a self) -> LineWriter<'a> {
+        LineWriter { level: LogLevel::INFO, sender: &self.0 }
+    }
+
+    fn make_writer_for(&'a self, metadata: &tracing::Metadata<'_>) -> LineWriter<'a> {
+        let level = match *metadata.level() {
+            Level::ERROR => LogLevel::ERROR,
+            Level::WARN => LogLevel::WARN,
+            Level::INFO => LogLevel::INFO,
+            Level::DEBUG | Level::TRACE => LogLevel::DEBUG,
+        };
+        LineWriter { level, sender: &self.0 }
     }
 }

@@ -7,6 +7,8 @@ mod identity;
 mod input;
 mod logging;
 mod output;
+mod session;
+mod signals;
 
 use std::process::ExitCode;
 

@@ -127,7 +127,7 @@ pub(crate) struct GlobalArgs {
     )]
     pub(crate) timeout: Duration,
 
-    /// Namespace of workloads [default: default; ps, probe and events show all]
+    /// Namespace of workloads [default: default; ps, node probe, logs and events show all]
     #[arg(
         long,
         global = true,
@@ -138,7 +138,7 @@ pub(crate) struct GlobalArgs {
     )]
     pub(crate) namespace: Option<Namespace>,
 
-    /// NATS context: a name known to the nats program, or the path of a .json file
+    /// NATS context, as the nats program knows it [default: the selected one]
     #[arg(
         long,
         global = true,

@@ -9,9 +9,11 @@ mod program;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use deploy::{DevrunArgs, LaunchArgs, RunArgs, StopArgs, TypeArg};
+pub(crate) use deploy::{DevrunArgs, LaunchArgs, RunArgs, StopArgs};
 pub(crate) use global::{GlobalArgs, LevelArg, LoggerArg, TimeFormatArg};
-pub(crate) use node::{ConfigArgs, InfoArgs, LameduckArgs, NodeCommand, ProbeArgs, SandboxArg, SettingsArgs, UpArgs};
+pub(crate) use node::{
+    ConfigArgs, InfoArgs, LameduckArgs, NodeCommand, ProbeArgs, SettingsArgs, UpArgs,
+};
 pub(crate) use observe::{EventsArgs, LogsArgs};
 pub(crate) use program::{CompletionsArgs, DemoArgs, ManArgs};
 

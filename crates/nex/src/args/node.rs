@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use nex_node::config::SandboxChoice;
 
 /// Commands that start or look at nodes.
 #[derive(Subcommand)]
@@ -128,15 +129,14 @@ pub(crate) enum SandboxArg {
     Process,
 }
 
-impl SandboxArg {
-    /// The name used in configuration files.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Firecracker => "firecracker",
-            Self::Qemu => "qemu",
-            Self::Namespace => "namespace",
-            Self::Process => "process",
+impl From<SandboxArg> for SandboxChoice {
+    fn from(from: SandboxArg) -> Self {
+        match from {
+            SandboxArg::Auto => Self::Auto,
+            SandboxArg::Firecracker => Self::Firecracker,
+            SandboxArg::Qemu => Self::Qemu,
+            SandboxArg::Namespace => Self::Namespace,
+            SandboxArg::Process => Self::Process,
         }
     }
 }

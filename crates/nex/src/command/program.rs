@@ -26,8 +26,9 @@ pub(crate) fn man(args: &ManArgs, printer: &mut Printer) -> anyhow::Result<Exit>
         printer.raw(&page)?;
         return Ok(Exit::Ok);
     };
-    let cannot =
-        || format!("cannot write manual pages into {}; name a folder you may write", folder.display());
+    let cannot = || {
+        format!("cannot write manual pages into {}; name a folder you may write", folder.display())
+    };
     std::fs::create_dir_all(folder).with_context(cannot)?;
     clap_mangen::generate_to(Cli::command(), folder).with_context(cannot)?;
     printer.message(&format!("wrote the manual pages into {}", folder.display()));

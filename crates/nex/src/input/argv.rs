@@ -16,11 +16,14 @@ impl std::fmt::Display for ArgvError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::OpenQuote(quote) => {
-                write!(f, "--argv opens a {quote} and never closes it; close it, or pass the arguments behind --")
+                write!(
+                    f,
+                    "--argv opens a {quote} and never closes it; close it, or pass the arguments behind --"
+                )
             }
-            Self::TrailingBackslash => {
-                f.write_str("--argv ends in a lone backslash; double it, or pass the arguments behind --")
-            }
+            Self::TrailingBackslash => f.write_str(
+                "--argv ends in a lone backslash; double it, or pass the arguments behind --",
+            ),
             Self::Nul => f.write_str("an argument holds a NUL byte, which no program can receive"),
         }
     }
@@ -80,10 +83,7 @@ pub(crate) fn split(text: &str) -> Result<Vec<String>, ArgvError> {
 }
 
 /// All arguments of a workload: those of `--argv`, then those behind `--`.
-pub(crate) fn collect(
-    argv: Option<&str>,
-    verbatim: &[String],
-) -> Result<Vec<String>, ArgvError> {
+pub(crate) fn collect(argv: Option<&str>, verbatim: &[String]) -> Result<Vec<String>, ArgvError> {
     let mut arguments = argv.map(split).transpose()?.unwrap_or_default();
     for argument in verbatim {
         if argument.contains('\0') {

@@ -93,20 +93,38 @@ impl std::fmt::Display for PairError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NotAPair(text) => {
-                write!(f, "'{text}' is not KEY=VALUE; environment variables are given as KEY=VALUE or KEY=@FILE")
+                write!(
+                    f,
+                    "'{text}' is not KEY=VALUE; environment variables are given as KEY=VALUE or KEY=@FILE"
+                )
             }
-            Self::Nul(key) => write!(f, "the value of {key} holds a NUL byte, which no environment can carry"),
+            Self::Nul(key) => {
+                write!(f, "the value of {key} holds a NUL byte, which no environment can carry")
+            }
             Self::Unreadable { key, from, .. } => {
-                write!(f, "cannot read the value of {key} from {from} (to start a value with @, write @@)")
+                write!(
+                    f,
+                    "cannot read the value of {key} from {from} (to start a value with @, write @@)"
+                )
             }
             Self::TooLarge { key, from } => {
-                write!(f, "the value of {key} in {from} is larger than {} KiB; pass a path or an object instead", MAX_VALUE_BYTES / 1024)
+                write!(
+                    f,
+                    "the value of {key} in {from} is larger than {} KiB; pass a path or an object instead",
+                    MAX_VALUE_BYTES / 1024
+                )
             }
             Self::NotText { key, from } => {
-                write!(f, "the value of {key} in {from} is not UTF-8 text; encode it, for example with base64")
+                write!(
+                    f,
+                    "the value of {key} in {from} is not UTF-8 text; encode it, for example with base64"
+                )
             }
             Self::StdinTwice { first, second } => {
-                write!(f, "both {first} and {second} want standard input; put one of them into a file and write KEY=@FILE")
+                write!(
+                    f,
+                    "both {first} and {second} want standard input; put one of them into a file and write KEY=@FILE"
+                )
             }
         }
     }

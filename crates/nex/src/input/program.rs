@@ -42,11 +42,9 @@ impl std::fmt::Display for ProgramError {
                 write!(f, "{} is not a file; name a program, a .js or a .wasm file", path.display())
             }
             Self::Empty(path) => write!(f, "{} is empty; build it first", path.display()),
-            Self::Contradiction { path, named, found } => write!(
-                f,
-                "{} is named as {named} but holds {found}; rename it",
-                path.display()
-            ),
+            Self::Contradiction { path, named, found } => {
+                write!(f, "{} is named as {named} but holds {found}; rename it", path.display())
+            }
             Self::Script(path) => write!(
                 f,
                 "{} is a script, and a sandbox holds no interpreter for it; give an ELF program, a .js or a .wasm file",

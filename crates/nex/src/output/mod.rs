@@ -2,12 +2,14 @@
 //! error, so that `nex ps --json | jq` sees nothing but data.
 
 mod paint;
+mod printable;
 mod printer;
 mod progress;
 mod table;
 mod time_text;
 
 pub(crate) use paint::{Colour, Paint};
+pub(crate) use printable::printable;
 pub(crate) use printer::Printer;
 pub(crate) use progress::UploadBar;
 pub(crate) use table::Table;

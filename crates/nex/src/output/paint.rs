@@ -46,6 +46,7 @@ impl Paint {
     }
 
     /// Colours or none, as told.
+    #[cfg(test)]
     pub(crate) fn fixed(on: bool) -> Self {
         Self(on)
     }

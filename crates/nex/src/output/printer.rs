@@ -57,8 +57,7 @@ impl Printer {
 
     /// Writes a text of data and a new line.
     pub(crate) fn line(&mut self, text: &str) -> anyhow::Result<()> {
-        let written =
-            self.out.write_all(text.as_bytes()).and_then(|()| self.out.write_all(b"\n"));
+        let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.write_all(b"\n"));
         self.check(written)
     }
 
