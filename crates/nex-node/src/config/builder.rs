@@ -78,10 +78,7 @@ impl ConfigBuilder {
     }
 
     /// Whose environments are opened; empty: everybody's.
-    pub fn requester_public_keys(
-        mut self,
-        keys: impl IntoIterator<Item = CurvePublicKey>,
-    ) -> Self {
+    pub fn requester_public_keys(mut self, keys: impl IntoIterator<Item = CurvePublicKey>) -> Self {
         let keys = keys.into_iter().map(|key| key.to_string()).collect();
         self.file.requester_public_keys = Some(keys);
         self

@@ -168,8 +168,7 @@ pub(super) fn check(
             "a public curve key (X…)",
         ),
         require_artifact_hash: file.require_artifact_hash.unwrap_or_default(),
-        workload_types: checker
-            .workload_types(file.workload_types.as_deref().unwrap_or_default()),
+        workload_types: checker.workload_types(file.workload_types.as_deref().unwrap_or_default()),
         limits: Limits {
             max_workloads: count(limits.max_workloads),
             max_concurrent_deploys: count(limits.max_concurrent_deploys),

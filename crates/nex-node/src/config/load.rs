@@ -56,16 +56,18 @@ pub fn load(
             let file = Arc::new(path.to_owned());
             (shape::read(&document, Origin::File, Some(&file)), true)
         }
-        None => {
-            (shape::read(&Node::from_value(&json!({})), Origin::Default, None), false)
-        }
+        None => (shape::read(&Node::from_value(&json!({})), Origin::Default, None), false),
     };
     let shape::Layer { value, places, problems, mut warnings } = layer;
     Problems::none_or(problems).map_err(ConfigError::Invalid)?;
     let mut places: BTreeMap<String, Place> = places.into_iter().collect();
     let Value::Object(mut merged) = value else {
         return Err(ConfigError::Invalid(Problems::one(Problem {
-            place: Place { origin: Origin::File, file: path.map(|p| Arc::new(p.to_owned())), position: None },
+            place: Place {
+                origin: Origin::File,
+                file: path.map(|p| Arc::new(p.to_owned())),
+                position: None,
+            },
             key: String::new(),
             kind: ProblemKind::Unexpected {
                 found: "no object".to_owned(),

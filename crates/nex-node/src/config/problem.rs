@@ -109,7 +109,9 @@ impl fmt::Display for Problem {
                 write!(f, "{key} is {found}, but {other}; {remedy}")
             }
             ProblemKind::Missing { needs } => write!(f, "{key} also needs {needs}"),
-            ProblemKind::TooMany => f.write_str("there are too many mistakes to show; is this a node configuration?"),
+            ProblemKind::TooMany => {
+                f.write_str("there are too many mistakes to show; is this a node configuration?")
+            }
         }
     }
 }
@@ -257,9 +259,14 @@ impl fmt::Display for Warning {
             WarningKind::Capitals { spelling } => {
                 write!(f, "{key} is taken as {spelling}; spell it so")
             }
-            WarningKind::Repeated => write!(f, "{key} is given more than once; the last one counts"),
+            WarningKind::Repeated => {
+                write!(f, "{key} is given more than once; the last one counts")
+            }
             WarningKind::OnlyServices => {
-                write!(f, "{key}: this version runs elf workloads only; the other types are ignored")
+                write!(
+                    f,
+                    "{key}: this version runs elf workloads only; the other types are ignored"
+                )
             }
             WarningKind::ReservedTag => {
                 write!(f, "{key} is ignored: the node sets tags that start with nex. itself")

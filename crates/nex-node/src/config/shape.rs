@@ -85,15 +85,13 @@ impl<'a> Reader<'a> {
             {
                 Some(Value::Number(number.clone()))
             }
-            NodeValue::Text(text) if allows(kind, "string") => {
-                match accepts_text(kind, text) {
-                    Ok(()) => Some(Value::String(text.clone())),
-                    Err(expected) => {
-                        self.refuse(node, path, expected);
-                        None
-                    }
+            NodeValue::Text(text) if allows(kind, "string") => match accepts_text(kind, text) {
+                Ok(()) => Some(Value::String(text.clone())),
+                Err(expected) => {
+                    self.refuse(node, path, expected);
+                    None
                 }
-            }
+            },
             _ => {
                 self.refuse(node, path, expected(kind));
                 None
@@ -193,7 +191,8 @@ pub(super) fn resolve<'a>(root: &'a Value, mut schema: &'a Value) -> &'a Value {
             };
             schema = target;
         } else if let Some(branches) = schema.get("anyOf").and_then(Value::as_array) {
-            let is_null = |branch: &&Value| branch.get("type").and_then(Value::as_str) != Some("null");
+            let is_null =
+                |branch: &&Value| branch.get("type").and_then(Value::as_str) != Some("null");
             let Some(branch) = branches.iter().find(is_null) else { return schema };
             schema = branch;
         } else {
@@ -239,7 +238,10 @@ fn range(schema: &Value) -> (i128, i128) {
         Some("uint64" | "byte-size") => (0, i128::from(u64::MAX)),
         _ => (i128::MIN, i128::MAX),
     };
-    (bound("minimum").unwrap_or(least).max(least), bound("maximum").unwrap_or(greatest).min(greatest))
+    (
+        bound("minimum").unwrap_or(least).max(least),
+        bound("maximum").unwrap_or(greatest).min(greatest),
+    )
 }
 
 fn in_range(schema: &Value, number: i128) -> bool {

@@ -47,7 +47,7 @@ impl StopReason {
 /// How a workload ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkloadExit {
-    /// The exit code, `128 + n` for signal `n`, `-1` when nobody knows.
+    /// The exit code; `-1` when a signal ended it, or nobody knows.
     pub code: i32,
     /// The same in words.
     pub message: String,

@@ -38,6 +38,9 @@ const DEPLOY_LIMIT: Duration = Duration::from_secs(30);
 /// Beyond its grace a stop may take this long, for the kill and the answer.
 const STOP_SLACK: Duration = Duration::from_secs(2);
 
+/// From the end of the machine to the end of its connection.
+const FLUSH_LIMIT: Duration = Duration::from_secs(1);
+
 /// From the end of the workload to the end of the agent, which has output to
 /// deliver.
 const ENDING_LIMIT: Duration = Duration::from_secs(5);
@@ -108,7 +111,10 @@ impl Launcher {
             workload: None,
             artifact: None,
             exit: None,
+            report: None,
+            connected: false,
             trouble: None,
+            unsent_logs: 0,
             drops_reported: 0,
             call: None,
             deadline: Some(Instant::now() + self.handshake_timeout),
@@ -156,9 +162,15 @@ struct Task {
     artifact: Option<Arc<ArtifactLease>>,
     /// How the workload ended, as far as anybody knows.
     exit: Option<WorkloadExit>,
+    /// How the machine ended.
+    report: Option<String>,
+    /// The agent's connection is up.
+    connected: bool,
     /// Why the sandbox is of no use, for whoever waits for it.
     trouble: Option<String>,
-    /// Log lines the bus had dropped when that was last said.
+    /// Log lines that found no place on their way to NATS.
+    unsent_logs: u64,
+    /// Lost lines, those of the bus included, when that was last said.
     drops_reported: u64,
     /// The one request to the agent that is under way.
     call: Option<BoxFuture<'static, CallResult>>,
@@ -202,7 +214,9 @@ impl Task {
                     self.call = None;
                     Happening::Called(result)
                 }
-                report = self.machine.exited() => Happening::Machine(report),
+                report = self.machine.exited(), if self.report.is_none() => {
+                    Happening::Machine(report)
+                }
                 () = async { sleep_until(deadline.unwrap_or_else(Instant::now)).await },
                     if deadline.is_some() => Happening::Deadline,
             };
@@ -239,12 +253,18 @@ impl Task {
             Happening::SeatClosed => self.feed(Input::LinkLost).await,
             Happening::Called(result) => self.answered(result).await,
             Happening::Machine(report) => {
-                // What the agent said last is still in the seat's queues.
-                while let Some(inbound) = self.seat.try_recv() {
-                    self.hear(inbound).await;
+                self.report = Some(report);
+                if self.connected {
+                    // What the agent said last is still in the socket: its end
+                    // is told by the connection's.
+                    self.deadline = Some(Instant::now() + FLUSH_LIMIT);
+                } else {
+                    self.machine_exited().await;
                 }
-                self.trouble.get_or_insert(report);
-                self.feed(Input::MachineExited).await;
+            }
+            Happening::Deadline if self.report.is_some() => {
+                self.deadline = None;
+                self.machine_exited().await;
             }
             Happening::Deadline => {
                 self.deadline = None;
@@ -255,14 +275,39 @@ impl Task {
         }
     }
 
+    /// The machine has ended and everything it said was heard.
+    async fn machine_exited(&mut self) {
+        while let Some(inbound) = self.seat.try_recv() {
+            if let Inbound::Log(line) = inbound {
+                self.pass_on_log(&line);
+            }
+        }
+        if self.trouble.is_none() {
+            self.trouble.clone_from(&self.report);
+        }
+        self.feed(Input::MachineExited).await;
+    }
+
     /// Something the agent said.
     async fn hear(&mut self, inbound: Inbound) {
         match inbound {
-            Inbound::Connected => {}
+            Inbound::Connected => self.connected = true,
             Inbound::Disconnected => {
-                self.trouble
-                    .get_or_insert_with(|| "the connection to its agent is gone".to_owned());
-                self.feed(Input::LinkLost).await;
+                self.connected = false;
+                // An answer that came before the end counts.
+                if let Some(result) =
+                    self.call.as_mut().and_then(futures_util::FutureExt::now_or_never)
+                {
+                    self.call = None;
+                    self.answered(result).await;
+                }
+                if self.report.is_some() {
+                    self.machine_exited().await;
+                } else {
+                    self.trouble
+                        .get_or_insert_with(|| "the connection to its agent is gone".to_owned());
+                    self.feed(Input::LinkLost).await;
+                }
             }
             Inbound::Handshake { reply, .. } => {
                 self.handshake = reply;
@@ -291,7 +336,7 @@ impl Task {
             return;
         }
         if kind != EventKind::WorkloadStopped {
-            self.publisher.from_agent(&tag, kind, &event);
+            self.publisher.agent_event(&tag, kind, &event);
             return;
         }
         // Published once, by `Effect::ReportEnd`: whether the node had asked for
@@ -305,12 +350,10 @@ impl Task {
     fn pass_on_log(&mut self, line: &[u8]) {
         let Some(tag) = &self.workload else { return };
         match AgentLog::decode(line) {
-            Ok(line) => {
-                self.publisher.workload_log(tag, line);
-            }
+            Ok(line) => self.unsent_logs += u64::from(!self.publisher.workload_log(tag, line)),
             Err(error) => tracing::debug!(id = %self.id, %error, "a log line cannot be read"),
         }
-        let dropped = self.seat.dropped_logs();
+        let dropped = self.seat.dropped_logs().saturating_add(self.unsent_logs);
         if dropped > self.drops_reported
             && self.publisher.node_log(
                 tag,
@@ -346,7 +389,7 @@ impl Task {
             CallResult::Undeploy(Ok(_)) => {
                 // The agent's last event was sent before its answer.
                 while let Some(inbound) = self.seat.try_recv() {
-                    self.hear(inbound).await;
+                    Box::pin(self.hear(inbound)).await;
                 }
                 Input::Undeployed
             }
