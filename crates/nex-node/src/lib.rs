@@ -1,3 +1,4 @@
 //! The Nex node as a library.
 
+pub mod bus;
 pub mod sandbox;

@@ -1,0 +1,3 @@
+//! Integration tests of the node as a library.
+
+mod bus;
