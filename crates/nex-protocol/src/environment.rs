@@ -26,10 +26,10 @@ pub const MAX_VARIABLES: usize = 4096;
 pub const MAX_SEALED_CHARACTERS: usize =
     (MAX_ENVIRONMENT_BYTES + BOX_OVERHEAD_BYTES).div_ceil(3) * 4;
 
-/// Variables and their values, sorted by name.
+/// Variables and their values, sorted by name: any texts, as in Go. See
+/// [`Environment::for_process`] for what a process can be given.
 ///
-/// A name is not empty and holds neither `=` nor a zero byte; a value holds no zero byte. Values
-/// never appear in `Debug` output, since they are often secrets.
+/// Values never appear in `Debug` output, since they are often secrets.
 #[derive(Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Environment(BTreeMap<String, String>);
@@ -49,10 +49,10 @@ pub enum EnvironmentError {
     /// The box did not open.
     #[error("the environment cannot be opened: seal it with your xkey for this node's public xkey")]
     Sealed(#[source] KeyError),
-    /// What was sealed is not a JSON object of strings with usable names.
+    /// What was sealed is not a JSON object of strings, or has a name twice or too many.
     #[error(
         "the environment's content is wrong at line {line}, column {column}: seal one JSON object \
-         of strings, each name once and without `=` or zero bytes"
+         of at most {MAX_VARIABLES} strings, each name once"
     )]
     Content {
         /// Line of the plain text, from 1.
@@ -60,12 +60,9 @@ pub enum EnvironmentError {
         /// Column of the plain text, in bytes.
         column: usize,
     },
-    /// A variable that no process can be given.
-    #[error(transparent)]
-    Variable(#[from] VariableError),
 }
 
-/// Why a variable cannot be part of an environment.
+/// Why variables cannot be given to a process, or be added to an environment.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VariableError {
@@ -87,11 +84,6 @@ pub enum VariableError {
     /// More than [`MAX_VARIABLES`].
     #[error("more than {MAX_VARIABLES} variables: pass large settings in a file or bucket")]
     TooMany,
-    /// Longer than [`MAX_ENVIRONMENT_BYTES`], names and values together.
-    #[error(
-        "the variables have more than {MAX_ENVIRONMENT_BYTES} bytes: pass large settings in a file or bucket"
-    )]
-    TooLarge,
 }
 
 impl Environment {
@@ -104,18 +96,17 @@ impl Environment {
     /// Sets a variable. Returns the value it had.
     ///
     /// # Errors
-    /// What is wrong with name or value, or that there are too many variables.
+    /// [`VariableError::TooMany`].
     pub fn insert(
         &mut self,
         name: impl Into<String>,
         value: impl Into<String>,
     ) -> Result<Option<String>, VariableError> {
-        let (name, value) = (name.into(), value.into());
-        check_variable(&name, &value)?;
+        let name = name.into();
         if self.0.len() >= MAX_VARIABLES && !self.0.contains_key(&name) {
             return Err(VariableError::TooMany);
         }
-        Ok(self.0.insert(name, value))
+        Ok(self.0.insert(name, value.into()))
     }
 
     /// The value of a variable, its name exactly as written.
@@ -141,20 +132,24 @@ impl Environment {
         self.0.is_empty()
     }
 
-    /// The variables with upper-case names, as an ELF workload is given them.
+    /// The variables as a process of the operating system is given them: their names in upper
+    /// case, as Go's agent does it.
     ///
     /// Of names that differ only in case the one that was in upper case already wins, else the
     /// last one in sorted order.
-    #[must_use]
-    pub fn with_upper_case_names(&self) -> Self {
+    ///
+    /// # Errors
+    /// The first variable that no process can have.
+    pub fn for_process(&self) -> Result<Self, VariableError> {
         let mut variables = BTreeMap::new();
         for (name, value) in &self.0 {
-            let upper = name.to_ascii_uppercase();
+            check_variable(name, value)?;
+            let upper = name.to_uppercase();
             if upper == *name || !self.0.contains_key(&upper) {
                 variables.insert(upper, value.clone());
             }
         }
-        Self(variables)
+        Ok(Self(variables))
     }
 
     /// Seals the environment of a deploy request: standard base64 of a box.
@@ -222,9 +217,6 @@ impl TryFrom<BTreeMap<String, String>> for Environment {
     fn try_from(variables: BTreeMap<String, String>) -> Result<Self, VariableError> {
         if variables.len() > MAX_VARIABLES {
             return Err(VariableError::TooMany);
-        }
-        for (name, value) in &variables {
-            check_variable(name, value)?;
         }
         Ok(Self(variables))
     }

@@ -8,6 +8,7 @@
 
 pub mod agent;
 pub mod claims;
+pub mod config;
 pub mod control;
 pub mod digest;
 pub mod envelope;

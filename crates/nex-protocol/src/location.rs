@@ -6,9 +6,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::json::Skipped;
 
 /// Most characters in the name of a bucket.
 pub const MAX_BUCKET_CHARACTERS: usize = 255;
@@ -208,6 +210,7 @@ impl<'de> Deserialize<'de> for ArtifactLocation {
 fn read_url<'de, A: MapAccess<'de>>(mut map: A) -> Result<ArtifactLocation, A::Error> {
     /// The fields of a Go URL that say where an object is.
     #[derive(Deserialize)]
+    #[serde(field_identifier)]
     enum Field {
         Scheme,
         Host,
@@ -223,7 +226,7 @@ fn read_url<'de, A: MapAccess<'de>>(mut map: A) -> Result<ArtifactLocation, A::E
             Field::Host => ("Host", &mut host),
             Field::Path => ("Path", &mut path),
             Field::Other => {
-                map.next_value::<IgnoredAny>()?;
+                map.next_value::<Skipped>()?;
                 continue;
             }
         };

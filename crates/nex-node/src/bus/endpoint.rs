@@ -1,6 +1,7 @@
 //! The endpoint: its listeners and the agents that may connect.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -89,22 +90,30 @@ impl Hub {
         self.seats().get(&id).filter(|seat| seat.legacy).cloned()
     }
 
-    /// The seat is dropped; a newer one of the same id stays.
-    pub(super) fn forget(&self, seat: &Arc<Seat>) {
-        let mut seats = self.seats();
-        if seats.get(&seat.id()).is_some_and(|held| Arc::ptr_eq(held, seat)) {
-            seats.remove(&seat.id());
-        }
+    /// The seat is dropped.
+    pub(super) fn forget(&self, id: WorkloadId) {
+        self.seats().remove(&id);
     }
 }
 
-/// The running endpoint. Dropping it closes every connection and removes the socket file;
-/// [`Endpoint::shutdown`] also waits for that.
-#[derive(Debug)]
+/// The running endpoint. Cheap to clone; with the last clone every connection is closed and the
+/// socket file removed. [`Endpoint::shutdown`] also waits for that.
+#[derive(Debug, Clone)]
 pub struct Endpoint {
+    open: Arc<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
     hub: Arc<Hub>,
     unix: UnixSocket,
     tcp: Option<SocketAddr>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.hub.shutdown.cancel();
+    }
 }
 
 impl Endpoint {
@@ -132,62 +141,76 @@ impl Endpoint {
             None => None,
         };
         hub.tasks.spawn(listener::accept_unix(Arc::clone(&hub), unix_listener));
-        Ok(Self { hub, unix, tcp })
+        Ok(Self { open: Arc::new(Open { hub, unix, tcp }) })
     }
 
     /// Path of the socket for local agents.
     #[must_use]
-    pub fn unix_path(&self) -> &Path {
-        self.unix.path()
+    pub fn socket(&self) -> &Path {
+        self.open.unix.path()
     }
 
     /// Address that is listened on for TCP, with the real port.
     #[must_use]
-    pub fn tcp_address(&self) -> Option<SocketAddr> {
-        self.tcp
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        self.open.tcp
     }
 
-    /// Lets an agent connect, with a new secret. An older seat of the same id ends.
-    #[must_use]
-    pub fn register(&self, id: WorkloadId) -> AgentSeat {
+    /// Lets an agent connect, with a new secret.
+    ///
+    /// # Errors
+    /// [`BusError::Duplicate`] while there is a seat of this id.
+    pub fn register(&self, id: WorkloadId) -> Result<AgentSeat, BusError> {
         self.seat(id, AgentSecret::generate(), false)
     }
 
     /// As [`Endpoint::register`] with a secret issued before: for agents that outlived the node.
-    #[must_use]
-    pub fn register_known(&self, id: WorkloadId, secret: AgentSecret) -> AgentSeat {
+    ///
+    /// # Errors
+    /// [`BusError::Duplicate`].
+    pub fn register_known(
+        &self,
+        id: WorkloadId,
+        secret: AgentSecret,
+    ) -> Result<AgentSeat, BusError> {
         self.seat(id, secret, false)
     }
 
     /// As [`Endpoint::register`]; the agent may also connect over TCP without its secret, if the
     /// endpoint was started with a [`LegacyPolicy`].
-    #[must_use]
-    pub fn register_legacy(&self, id: WorkloadId) -> AgentSeat {
+    ///
+    /// # Errors
+    /// [`BusError::Duplicate`].
+    pub fn register_legacy(&self, id: WorkloadId) -> Result<AgentSeat, BusError> {
         self.seat(id, AgentSecret::generate(), true)
     }
 
-    fn seat(&self, id: WorkloadId, secret: AgentSecret, legacy: bool) -> AgentSeat {
-        let seat = AgentSeat::new(Arc::clone(&self.hub), id, secret, legacy);
-        let older = self.hub.seats().insert(id, Arc::clone(seat.shared()));
-        if let Some(older) = older {
-            older.revoke();
+    fn seat(
+        &self,
+        id: WorkloadId,
+        secret: AgentSecret,
+        legacy: bool,
+    ) -> Result<AgentSeat, BusError> {
+        let mut seats = self.open.hub.seats();
+        match seats.entry(id) {
+            Entry::Occupied(_) => Err(BusError::Duplicate { id }),
+            Entry::Vacant(free) => {
+                let seat = AgentSeat::new(Arc::clone(&self.open.hub), id, secret, legacy);
+                free.insert(Arc::clone(seat.shared()));
+                Ok(seat)
+            }
         }
-        seat
     }
 
     /// Closes the listeners and every connection, and waits for their tasks, at most a few
     /// seconds. Agents see the end of their connection and may connect to the next endpoint.
+    /// Other clones are of no use afterwards.
     pub async fn shutdown(self) {
-        self.hub.shutdown.cancel();
-        self.hub.tasks.close();
-        if tokio::time::timeout(SHUTDOWN_DEADLINE, self.hub.tasks.wait()).await.is_err() {
+        let hub = &self.open.hub;
+        hub.shutdown.cancel();
+        hub.tasks.close();
+        if tokio::time::timeout(SHUTDOWN_DEADLINE, hub.tasks.wait()).await.is_err() {
             tracing::warn!("connections of agents did not end in time");
         }
-    }
-}
-
-impl Drop for Endpoint {
-    fn drop(&mut self) {
-        self.hub.shutdown.cancel();
     }
 }

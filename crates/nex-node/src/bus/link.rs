@@ -131,7 +131,7 @@ impl Drop for Withdraw<'_> {
 /// Answers one request of an agent, at most once.
 ///
 /// Dropping it answers nothing: the agent's request then runs into its own timeout. So every path
-/// should end in [`Responder::reply`].
+/// should end in [`Responder::respond`].
 #[derive(Debug)]
 #[must_use = "an agent waits for this answer"]
 pub struct Responder {
@@ -154,8 +154,8 @@ impl Responder {
     ///
     /// # Errors
     /// [`LinkError`] if the connection is gone, the agent does not listen where it said it would,
-    /// or the answer is too large.
-    pub fn reply(self, headers: Option<&HeaderMap>, payload: Bytes) -> Result<(), LinkError> {
+    /// or the answer is too large. Callers that cannot do anything about it may ignore that.
+    pub fn respond(self, headers: Option<&HeaderMap>, payload: Bytes) -> Result<(), LinkError> {
         let Some(to) = &self.to else { return Ok(()) };
         self.line.deliver(Outgoing { to, subject: to, reply: None, headers }, payload)
     }

@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nex_protocol::name::WorkloadId;
 use nex_protocol::nats::{ErrKind, encode_err};
+use rustix::fs::Mode;
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -21,6 +24,8 @@ use super::endpoint::Hub;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Longest path of a Unix socket on Linux (`sun_path` less its closing zero).
 const MAX_SOCKET_PATH: usize = 107;
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 128;
 
 /// Why the endpoint cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -44,9 +49,9 @@ pub enum BusError {
         #[source]
         source: io::Error,
     },
-    /// Others could reach the socket.
+    /// Others could put a socket of theirs in its place.
     #[error(
-        "others can enter {} (mode {mode:o}): run `chmod 700` on it or choose another folder",
+        "others can write to {} (mode {mode:o}): run `chmod go-w` on it or choose another folder",
         path.display()
     )]
     FolderOpen {
@@ -87,6 +92,12 @@ pub enum BusError {
         #[source]
         source: io::Error,
     },
+    /// An agent of this id has a seat already.
+    #[error("agent {id} is registered already: drop its seat first")]
+    Duplicate {
+        /// The id.
+        id: WorkloadId,
+    },
 }
 
 /// The socket file, removed when dropped unless it has become somebody else's.
@@ -123,18 +134,32 @@ pub(super) fn open_unix(path: &Path) -> Result<(UnixSocket, UnixListener), BusEr
     prepare_folder(path.parent().unwrap_or(Path::new(".")))?;
     remove_stale(path)?;
     let failed = |source| BusError::Unix { path: path.to_owned(), source };
-    let listener = UnixListener::bind(path).map_err(failed)?;
+    let listener = bind_private(path).map_err(failed)?;
     let socket = UnixSocket { path: path.to_owned(), identity: identity_of(path) };
-    // Until here the folder alone keeps others out.
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
-    Ok((socket, listener))
+    Ok((socket, UnixListener::from_std(listener).map_err(failed)?))
+}
+
+/// Binds and listens. The file is of mode 0600 from its first moment: on Linux it takes the mode
+/// of the socket it is bound to.
+fn bind_private(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
+    let socket = net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    )?;
+    rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+    net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    net::listen(&socket, BACKLOG)?;
+    Ok(socket.into())
 }
 
 fn prepare_folder(folder: &Path) -> Result<(), BusError> {
     let failed = |source| BusError::Folder { path: folder.to_owned(), source };
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
-    let mode = fs::metadata(folder).map_err(failed)?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
+    let mode = fs::metadata(folder).map_err(failed)?.permissions().mode() & 0o7777;
+    let (others_write, sticky) = (mode & 0o022 != 0, mode & 0o1000 != 0);
+    if others_write && !sticky {
         return Err(BusError::FolderOpen { path: folder.to_owned(), mode });
     }
     Ok(())

@@ -8,7 +8,7 @@
 //!            register(id)                       CONNECT user = id, pass = secret
 //!   node ───────────────► AgentSeat ◄── Seat ◄────────────────────────── agent
 //!     AgentLink::request ──► Line (session, requests, outbox) ──writer──►  MSG
-//!     AgentSeat::inbound ◄── queue (events, rpc) / queue (logs) ◄─reader─  PUB
+//!     AgentSeat::recv   ◄── queue (events, rpc) / queue (logs) ◄─reader─  PUB
 //! ```
 //!
 //! * A connection acts for exactly one agent, the one whose secret it showed. It may publish below
@@ -39,14 +39,14 @@ use nex_protocol::nats::Limits;
 pub use endpoint::Endpoint;
 pub use link::{AgentLink, AgentRequest, LinkError, Reply, Responder};
 pub use listener::BusError;
-pub use seat::{AgentSeat, Inbound, InboundReceiver};
+pub use seat::{AgentSeat, Inbound};
 pub use secret::{AgentSecret, AgentSecretError};
 
 /// How an endpoint is set up.
 #[derive(Debug, Clone)]
 pub struct BusConfig {
-    /// Socket for local agents. Its folder is made (mode 0700) if it is missing; one that others
-    /// can enter is refused. The socket is made with mode 0600.
+    /// Socket for local agents, of mode 0600. Its folder is made (mode 0700) if it is missing; one
+    /// that others can write to is refused. A socket that nobody listens on is replaced.
     pub unix: PathBuf,
     /// Address for agents in virtual machines and for those that cannot use a Unix socket. Port 0
     /// takes a free one.

@@ -28,15 +28,9 @@ const LOG_BYTES: usize = 4 * 1024 * 1024;
 #[derive(Debug)]
 pub enum Inbound {
     /// The agent authenticated.
-    Connected {
-        /// Number of the connection, unique at this endpoint.
-        connection: u64,
-    },
+    Connected,
     /// Its connection ended. Comes after everything received on it, its logs included.
-    Disconnected {
-        /// Number of the connection.
-        connection: u64,
-    },
+    Disconnected,
     /// `handshake`.
     Handshake {
         /// JSON body.
@@ -51,11 +45,8 @@ pub enum Inbound {
         /// JSON body, a CloudEvent.
         body: Bytes,
     },
-    /// `logs`.
-    Log {
-        /// JSON body.
-        body: Bytes,
-    },
+    /// `logs`: a JSON body.
+    Log(Bytes),
     /// `rpc.…`: a host service is called.
     Rpc {
         /// Namespace as the agent wrote it: not to be trusted.
@@ -180,7 +171,7 @@ impl Seat {
 
     /// Tells the node of a new connection. One that ended before that is not told of at all.
     async fn announce(&self, line: &Arc<Line>) -> Result<(), SeatTaken> {
-        let told = self.hand_over(line, Inbound::Connected { connection: line.number() }).await;
+        let told = self.hand_over(line, Inbound::Connected).await;
         if told.is_err() {
             self.vacate(line);
             line.mark_gone();
@@ -199,7 +190,7 @@ impl Seat {
     pub(super) async fn leave(&self, line: &Arc<Line>) {
         self.vacate(line);
         // Fails when the node dropped the seat, and with it the interest.
-        let _ = self.inbound.send(Inbound::Disconnected { connection: line.number() }).await;
+        let _ = self.inbound.send(Inbound::Disconnected).await;
         line.mark_gone();
     }
 
@@ -269,7 +260,7 @@ impl AgentSeat {
             dropped_logs: AtomicU64::new(0),
             place: Mutex::default(),
         });
-        let inbound = InboundReceiver { seat: Arc::clone(&seat), main, logs, held: None };
+        let inbound = InboundReceiver { seat: Arc::clone(&seat), main, logs, ended: false };
         Self { seat, inbound, hub }
     }
 
@@ -295,12 +286,19 @@ impl AgentSeat {
         AgentLink::new(Arc::clone(&self.seat))
     }
 
-    /// What the agent says.
+    /// What the agent says next: something that is no log if there is any, else a log, else
+    /// whichever comes first. A [`Inbound::Disconnected`] comes after the logs received before
+    /// it. Safe to cancel. There is always more to come: it never gives `None`.
     ///
-    /// Do not await a [`AgentLink::request`] to the same agent before coming back for the next
+    /// Do not await an [`AgentLink::request`] to the same agent before coming back for the next
     /// message: when the agent has said more than fits in the queue, its answer is behind that.
-    pub fn inbound(&mut self) -> &mut InboundReceiver {
-        &mut self.inbound
+    pub async fn recv(&mut self) -> Option<Inbound> {
+        self.inbound.recv().await
+    }
+
+    /// What the agent has said already, in the same order.
+    pub fn try_recv(&mut self) -> Option<Inbound> {
+        self.inbound.try_recv()
     }
 
     /// Log messages dropped because the node did not take them as fast as the agent made them.
@@ -335,50 +333,55 @@ impl AgentSeat {
 
 impl Drop for AgentSeat {
     fn drop(&mut self) {
-        self.hub.forget(&self.seat);
+        self.hub.forget(self.seat.id);
         self.seat.revoke();
     }
 }
 
 /// Messages of one agent, in two bounded queues: logs neither delay nor displace the others.
 #[derive(Debug)]
-pub struct InboundReceiver {
+struct InboundReceiver {
     seat: Arc<Seat>,
     main: mpsc::Receiver<Inbound>,
     logs: mpsc::Receiver<Bytes>,
-    /// An end of connection that waits until the logs before it are out.
-    held: Option<Inbound>,
+    /// An end of connection was heard and waits until the logs before it are out.
+    ended: bool,
 }
 
 impl InboundReceiver {
-    /// The next message: one that is no log if there is any, else a log, else whichever comes
-    /// first. A `Disconnected` comes after the logs received before it. Safe to cancel.
-    pub async fn recv(&mut self) -> Inbound {
+    async fn recv(&mut self) -> Option<Inbound> {
         loop {
-            if let Some(held) = self.held.take() {
-                match self.logs.try_recv() {
-                    Ok(body) => {
-                        self.held = Some(held);
-                        return self.log(body);
-                    }
-                    Err(_) => return held,
-                }
+            if self.ended {
+                return self.try_recv();
             }
+            // The seat holds both senders, and this receiver the seat: neither queue ends.
             tokio::select! {
                 biased;
-                Some(message) = self.main.recv() => match message {
-                    Inbound::Disconnected { .. } => self.held = Some(message),
+                message = self.main.recv() => match message {
+                    Some(Inbound::Disconnected) => self.ended = true,
                     message => return message,
                 },
-                Some(body) = self.logs.recv() => return self.log(body),
-                // The seat holds both senders, and this receiver the seat.
-                else => std::future::pending().await,
+                body = self.logs.recv() => return body.map(|body| self.log(body)),
             }
+        }
+    }
+
+    fn try_recv(&mut self) -> Option<Inbound> {
+        if !self.ended {
+            match self.main.try_recv() {
+                Ok(Inbound::Disconnected) => self.ended = true,
+                Ok(message) => return Some(message),
+                Err(_) => {}
+            }
+        }
+        match self.logs.try_recv() {
+            Ok(body) => Some(self.log(body)),
+            Err(_) => std::mem::take(&mut self.ended).then_some(Inbound::Disconnected),
         }
     }
 
     fn log(&self, body: Bytes) -> Inbound {
         self.seat.log_bytes.fetch_sub(body.len(), Ordering::Relaxed);
-        Inbound::Log { body }
+        Inbound::Log(body)
     }
 }

@@ -40,4 +40,6 @@ pub mod env {
     pub const NODE_SOCKET: &str = "NEX_NODE_SOCKET";
     /// Ours: the secret that proves which agent this is.
     pub const AGENT_SECRET: &str = "NEX_AGENT_SECRET";
+    /// Ours: an empty folder for the workload to work in.
+    pub const WORKING_DIRECTORY: &str = "NEX_AGENT_WORKDIR";
 }

@@ -1,7 +1,12 @@
 //! Reading tokens: form, signature, times.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use data_encoding::BASE64URL_NOPAD;
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
 
 use super::{HashClaim, WorkloadClaims};
 use crate::key::{KeyError, PublicKey};
@@ -97,8 +102,8 @@ pub enum TokenPart {
     Signature,
 }
 
-impl std::fmt::Display for TokenPart {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for TokenPart {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(match self {
             Self::Header => "header",
             Self::Claims => "claims part",
@@ -132,13 +137,36 @@ struct Claims {
     #[serde(default)]
     sub: Option<String>,
     #[serde(default)]
-    nats: Option<NatsClaims>,
+    nats: Option<Object<NatsClaims>>,
 }
 
 #[derive(Deserialize)]
 struct NatsClaims {
     #[serde(default)]
     hash: Option<String>,
+}
+
+/// A JSON object. Serde alone would read a struct from an array as well.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
 }
 
 impl WorkloadClaims {
@@ -169,8 +197,9 @@ impl WorkloadClaims {
         if claims_text.contains('.') {
             return Err(ClaimsError::Parts);
         }
-        let header: Header = serde_json::from_slice(&decode_part(header_text, TokenPart::Header)?)
-            .map_err(ClaimsError::Header)?;
+        let Object(header): Object<Header> =
+            serde_json::from_slice(&decode_part(header_text, TokenPart::Header)?)
+                .map_err(ClaimsError::Header)?;
         if !header.typ.eq_ignore_ascii_case("JWT") {
             return Err(ClaimsError::Type);
         }
@@ -180,8 +209,9 @@ impl WorkloadClaims {
             "ed25519" => claims_text,
             _ => return Err(ClaimsError::Algorithm),
         };
-        let claims: Claims = serde_json::from_slice(&decode_part(claims_text, TokenPart::Claims)?)
-            .map_err(ClaimsError::Claims)?;
+        let Object(claims): Object<Claims> =
+            serde_json::from_slice(&decode_part(claims_text, TokenPart::Claims)?)
+                .map_err(ClaimsError::Claims)?;
         let signature = decode_part(signature_text, TokenPart::Signature)?;
         let issuer: PublicKey = claims
             .iss
@@ -197,7 +227,7 @@ impl WorkloadClaims {
                 .ok_or(ClaimsError::Missing { name: "sub" })?
                 .parse::<WorkloadName>()
                 .map_err(ClaimsError::Workload)?,
-            hash: HashClaim::from_wire(claims.nats.and_then(|nats| nats.hash)),
+            hash: HashClaim::from_wire(claims.nats.and_then(|Object(nats)| nats.hash)),
             issued_at: claims.iat.ok_or(ClaimsError::Missing { name: "iat" })?,
             // Go leaves a time of zero out, and reads it as none.
             expires_at: claims.exp.filter(|&time| time != 0),

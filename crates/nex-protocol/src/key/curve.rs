@@ -186,3 +186,35 @@ impl fmt::Debug for CurvePublicKey {
 }
 
 text_serde!(CurvePublicKey, "a public xkey (X…)");
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::{BASE64, HEXLOWER};
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn with_a_fixed_nonce_boxes_are_those_that_go_makes() {
+        let file: Value =
+            serde_json::from_str(include_str!("../../tests/vectors/xkey.json")).unwrap();
+        let key = |name: &Value| {
+            let keys = file["keys"].as_array().unwrap();
+            let key = keys.iter().find(|key| key["name"] == *name).unwrap();
+            CurveKey::from_seed(key["seed"].as_str().unwrap()).unwrap()
+        };
+        let mut judged = 0;
+        for case in file["boxes"].as_array().unwrap() {
+            let Some(nonce) = case["nonce_hex"].as_str() else { continue };
+            let nonce: [u8; NONCE_BYTES] =
+                HEXLOWER.decode(nonce.as_bytes()).unwrap().try_into().unwrap();
+            let (from, to) = (key(&case["from"]), key(&case["to"]));
+            let message = case["plaintext"].as_str().unwrap().as_bytes();
+            let sealed = from.seal_with_nonce(message, &to.public(), &nonce.into());
+            assert_eq!(BASE64.encode(&sealed), case["environment"], "{}", case["name"]);
+            assert_eq!(sealed.len(), message.len() + BOX_OVERHEAD_BYTES);
+            judged += 1;
+        }
+        assert!(judged > 0);
+    }
+}

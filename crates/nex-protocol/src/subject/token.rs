@@ -124,3 +124,9 @@ impl fmt::Debug for Token {
 }
 
 text_serde!(Token, "one token of a NATS subject");
+
+impl From<crate::event::EventKind> for Token {
+    fn from(kind: crate::event::EventKind) -> Self {
+        Self(kind.as_str().into())
+    }
+}

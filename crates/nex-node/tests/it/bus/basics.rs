@@ -15,12 +15,12 @@ use super::{PATIENCE, TestBus, connected, disconnected, next, within};
 #[tokio::test]
 async fn an_agent_says_hello_and_is_asked() {
     let bus = TestBus::start(|_| {}).await;
-    let mut seat = bus.endpoint.register(WorkloadId::generate());
+    let mut seat = bus.endpoint.register(WorkloadId::generate()).unwrap();
     let id = seat.id();
     let link = seat.link();
     assert!(!link.is_connected());
 
-    let mut agent = Wire::agent(bus.endpoint.unix_path(), &seat).await;
+    let mut agent = Wire::agent(bus.endpoint.socket(), &seat).await;
     connected(&mut seat).await;
     assert!(link.is_connected());
 
@@ -34,7 +34,7 @@ async fn an_agent_says_hello_and_is_asked() {
         Inbound::Handshake { body, reply } => {
             assert_eq!(body, "{}");
             assert!(reply.is_expected());
-            reply.reply(None, Bytes::from_static(b"welcome")).unwrap();
+            reply.respond(None, Bytes::from_static(b"welcome")).unwrap();
         }
         other => panic!("{other:?}"),
     }
@@ -77,7 +77,7 @@ async fn an_agent_says_hello_and_is_asked() {
                 assert_eq!((kind.as_str(), &body[..]), ("workload_started", &b"1"[..]));
                 seen.push("event");
             }
-            Inbound::Log { body } => {
+            Inbound::Log(body) => {
                 assert_eq!(body, "2");
                 seen.push("log");
             }
@@ -90,7 +90,7 @@ async fn an_agent_says_hello_and_is_asked() {
                 assert_eq!(body, "33");
                 let mut headers = HeaderMap::new();
                 headers.append("x-nex-error", "no").unwrap();
-                reply.reply(Some(&headers), Bytes::from_static(b"value")).unwrap();
+                reply.respond(Some(&headers), Bytes::from_static(b"value")).unwrap();
                 seen.push("rpc");
             }
             other => panic!("{other:?}"),
@@ -109,7 +109,7 @@ async fn an_agent_says_hello_and_is_asked() {
 #[tokio::test]
 async fn an_unmodified_nats_client_is_an_agent_too() {
     let bus = TestBus::start(|_| {}).await;
-    let mut seat = bus.endpoint.register(WorkloadId::generate());
+    let mut seat = bus.endpoint.register(WorkloadId::generate()).unwrap();
     let client = bus.nats(&seat).await;
     connected(&mut seat).await;
     let id = seat.id();
@@ -118,7 +118,7 @@ async fn an_unmodified_nats_client_is_an_agent_too() {
     let welcome = async {
         match next(&mut seat).await {
             Inbound::Handshake { body, reply } => {
-                reply.reply(None, body).unwrap();
+                reply.respond(None, body).unwrap();
             }
             other => panic!("{other:?}"),
         }
@@ -145,13 +145,13 @@ async fn an_unmodified_nats_client_is_an_agent_too() {
 #[tokio::test]
 async fn requests_fail_at_once_when_nobody_can_answer() {
     let bus = TestBus::start(|_| {}).await;
-    let mut seat = bus.endpoint.register(WorkloadId::generate());
+    let mut seat = bus.endpoint.register(WorkloadId::generate()).unwrap();
     let link = seat.link();
     let ask = || link.request(AgentRequest::Trigger, None, Bytes::new(), PATIENCE * 10);
     let started = Instant::now();
     assert!(matches!(ask().await, Err(LinkError::Disconnected)), "never connected");
 
-    let mut agent = Wire::agent(bus.endpoint.unix_path(), &seat).await;
+    let mut agent = Wire::agent(bus.endpoint.socket(), &seat).await;
     connected(&mut seat).await;
     assert!(matches!(ask().await, Err(LinkError::NoResponders)), "no subscription");
 
@@ -178,8 +178,8 @@ fn bus_limit(_: &TestBus) -> usize {
 #[tokio::test]
 async fn a_late_answer_is_thrown_away_and_a_never_asked_one_refused() {
     let bus = TestBus::start(|_| {}).await;
-    let mut seat = bus.endpoint.register(WorkloadId::generate());
-    let mut agent = Wire::agent(bus.endpoint.unix_path(), &seat).await;
+    let mut seat = bus.endpoint.register(WorkloadId::generate()).unwrap();
+    let mut agent = Wire::agent(bus.endpoint.socket(), &seat).await;
     connected(&mut seat).await;
     agent.send(&format!("SUB agentint.{}.undeploy 1\n", seat.id())).await;
     agent.pong().await;
@@ -199,8 +199,8 @@ async fn a_late_answer_is_thrown_away_and_a_never_asked_one_refused() {
 #[tokio::test]
 async fn verbose_clients_hear_ok() {
     let bus = TestBus::start(|_| {}).await;
-    let seat = bus.endpoint.register(WorkloadId::generate());
-    let mut agent = Wire::unix(bus.endpoint.unix_path()).await;
+    let seat = bus.endpoint.register(WorkloadId::generate()).unwrap();
+    let mut agent = Wire::unix(bus.endpoint.socket()).await;
     let mut options = credentials(&seat);
     options.verbose = true;
     options.pedantic = true;
@@ -217,8 +217,8 @@ async fn verbose_clients_hear_ok() {
 #[tokio::test]
 async fn a_request_to_nobody_is_answered_503() {
     let bus = TestBus::start(|_| {}).await;
-    let seat = bus.endpoint.register(WorkloadId::generate());
-    let mut agent = Wire::agent(bus.endpoint.unix_path(), &seat).await;
+    let seat = bus.endpoint.register(WorkloadId::generate()).unwrap();
+    let mut agent = Wire::agent(bus.endpoint.socket(), &seat).await;
     agent
         .send(&format!("SUB _INBOX.x 9\nPUB agentint.{}.nonsense _INBOX.x 0\n\n", seat.id()))
         .await;
@@ -230,21 +230,21 @@ async fn a_request_to_nobody_is_answered_503() {
 #[tokio::test]
 async fn the_newer_connection_wins_once_it_is_authenticated() {
     let bus = TestBus::start(|_| {}).await;
-    let mut seat = bus.endpoint.register(WorkloadId::generate());
-    let mut older = Wire::agent(bus.endpoint.unix_path(), &seat).await;
-    let first = connected(&mut seat).await;
+    let mut seat = bus.endpoint.register(WorkloadId::generate()).unwrap();
+    let mut older = Wire::agent(bus.endpoint.socket(), &seat).await;
+    connected(&mut seat).await;
 
     let mut wrong = credentials(&seat);
     wrong.pass = Some("x".repeat(43));
-    let mut stranger = Wire::unix(bus.endpoint.unix_path()).await;
+    let mut stranger = Wire::unix(bus.endpoint.socket()).await;
     stranger.connect(&wrong).await;
     stranger.closed_with(nex_protocol::nats::ErrKind::AuthorizationViolation).await;
     older.pong().await;
 
-    let mut newer = Wire::agent(bus.endpoint.unix_path(), &seat).await;
+    let mut newer = Wire::agent(bus.endpoint.socket(), &seat).await;
     older.closed_with(nex_protocol::nats::ErrKind::DuplicateConnection).await;
-    assert_eq!(disconnected(&mut seat).await, first);
-    assert_ne!(connected(&mut seat).await, first);
+    disconnected(&mut seat).await;
+    connected(&mut seat).await;
     newer.pong().await;
     assert!(seat.link().is_connected());
 }
@@ -252,16 +252,16 @@ async fn the_newer_connection_wins_once_it_is_authenticated() {
 #[tokio::test]
 async fn dropping_the_seat_closes_the_connection_and_revokes_the_secret() {
     let bus = TestBus::start(|_| {}).await;
-    let seat = bus.endpoint.register(WorkloadId::generate());
+    let seat = bus.endpoint.register(WorkloadId::generate()).unwrap();
     let options = credentials(&seat);
     let link = seat.link();
-    let mut agent = Wire::agent(bus.endpoint.unix_path(), &seat).await;
+    let mut agent = Wire::agent(bus.endpoint.socket(), &seat).await;
     drop(seat);
     agent.closed_with(nex_protocol::nats::ErrKind::AuthenticationRevoked).await;
     assert!(!link.is_connected());
     let asked = link.request(AgentRequest::Trigger, None, Bytes::new(), PATIENCE).await;
     assert!(matches!(asked, Err(LinkError::Disconnected)));
-    let mut again = Wire::unix(bus.endpoint.unix_path()).await;
+    let mut again = Wire::unix(bus.endpoint.socket()).await;
     again.connect(&options).await;
     again.closed_with(nex_protocol::nats::ErrKind::AuthorizationViolation).await;
 }
@@ -270,10 +270,10 @@ async fn dropping_the_seat_closes_the_connection_and_revokes_the_secret() {
 async fn an_agent_that_outlived_the_node_comes_back_with_its_secret() {
     let bus = TestBus::start(|_| {}).await;
     let id = WorkloadId::generate();
-    let seat = bus.endpoint.register(id);
+    let seat = bus.endpoint.register(id).unwrap();
     let options = credentials(&seat);
     let secret = seat.secret().parse().unwrap();
-    let path = bus.endpoint.unix_path().to_owned();
+    let path = bus.endpoint.socket().to_owned();
     let mut agent = Wire::agent(&path, &seat).await;
     within("end of the endpoint", bus.endpoint.shutdown()).await;
     // No last word: client libraries take one for the end of everything and stay away.
@@ -288,7 +288,7 @@ async fn an_agent_that_outlived_the_node_comes_back_with_its_secret() {
     })
     .await
     .unwrap();
-    let mut seat = again.register_known(id, secret);
+    let mut seat = again.register_known(id, secret).unwrap();
     let mut agent = Wire::unix(&path).await;
     agent.connect(&options).await;
     agent.pong().await;
@@ -298,7 +298,7 @@ async fn an_agent_that_outlived_the_node_comes_back_with_its_secret() {
 #[tokio::test]
 async fn the_socket_is_private_and_replaced_only_when_nobody_listens() {
     let bus = TestBus::start(|_| {}).await;
-    let path = bus.endpoint.unix_path().to_owned();
+    let path = bus.endpoint.socket().to_owned();
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let config = |unix: &std::path::Path| nex_node::bus::BusConfig {
         unix: unix.to_owned(),
@@ -329,9 +329,9 @@ async fn the_socket_is_private_and_replaced_only_when_nobody_listens() {
 
     let open = bus.folder.path().join("open");
     std::fs::create_dir(&open).unwrap();
-    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o775)).unwrap();
     let refused = Endpoint::start(config(&open.join("bus.sock"))).await;
-    assert!(matches!(refused, Err(BusError::FolderOpen { mode: 0o755, .. })), "{refused:?}");
+    assert!(matches!(refused, Err(BusError::FolderOpen { mode: 0o775, .. })), "{refused:?}");
 
     let long = bus.folder.path().join("x".repeat(120));
     let refused = Endpoint::start(config(&long)).await;
@@ -341,7 +341,7 @@ async fn the_socket_is_private_and_replaced_only_when_nobody_listens() {
 #[tokio::test]
 async fn many_requests_at_once_each_get_their_own_answer() {
     let bus = TestBus::start(|_| {}).await;
-    let mut seat = bus.endpoint.register(WorkloadId::generate());
+    let mut seat = bus.endpoint.register(WorkloadId::generate()).unwrap();
     let client = bus.nats(&seat).await;
     connected(&mut seat).await;
     let mut triggers = client.subscribe(format!("agentint.{}.trigger", seat.id())).await.unwrap();

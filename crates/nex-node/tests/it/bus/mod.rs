@@ -36,7 +36,7 @@ impl TestBus {
     }
 
     pub fn url(&self) -> String {
-        format!("nats://{}", self.endpoint.tcp_address().unwrap())
+        format!("nats://{}", self.endpoint.tcp().unwrap())
     }
 
     /// An unmodified NATS client that is this agent.
@@ -53,23 +53,19 @@ impl TestBus {
 
 /// The next message of the agent.
 pub async fn next(seat: &mut AgentSeat) -> Inbound {
-    within("a message from the agent", seat.inbound().recv()).await
+    within("a message from the agent", seat.recv()).await.unwrap()
 }
 
 /// Takes the message that says that the agent is there.
-pub async fn connected(seat: &mut AgentSeat) -> u64 {
-    match next(seat).await {
-        Inbound::Connected { connection } => connection,
-        other => panic!("{other:?}"),
-    }
+pub async fn connected(seat: &mut AgentSeat) {
+    let said = next(seat).await;
+    assert!(matches!(said, Inbound::Connected), "{said:?}");
 }
 
 /// Takes the message that says that it is gone.
-pub async fn disconnected(seat: &mut AgentSeat) -> u64 {
-    match next(seat).await {
-        Inbound::Disconnected { connection } => connection,
-        other => panic!("{other:?}"),
-    }
+pub async fn disconnected(seat: &mut AgentSeat) {
+    let said = next(seat).await;
+    assert!(matches!(said, Inbound::Disconnected), "{said:?}");
 }
 
 /// Fails the test if it takes too long.

@@ -1,0 +1,69 @@
+//! The agent's own process: what it inherits, what it gives away, what it is for its descendants.
+
+use std::io;
+
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, set_child_subreaper, set_dumpable_behavior, setrlimit,
+};
+
+/// Makes the process what the rest of the agent relies on.
+///
+/// * No core dumps, here or in the workload, and no reading of this process by others of the same
+///   user: its memory holds the secret of its link and the workload's environment.
+/// * Default signal handling and nothing blocked, whatever the parent had; SIGPIPE is ignored.
+/// * Descendants whose parent ends become children of this process.
+///
+/// # Errors
+/// What the system says; each of these calls succeeds on every Linux that Nex supports.
+pub fn prepare() -> io::Result<()> {
+    reset_signals();
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    // Rustix names the reaper by a process id, the kernel only asks whether it is one.
+    set_child_subreaper(Some(rustix::process::getpid()))?;
+    rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o022));
+    Ok(())
+}
+
+/// A parent's ignored and blocked signals survive `execve`: `nohup` and careless supervisors
+/// would make a workload that cannot be terminated.
+#[allow(unsafe_code)]
+fn reset_signals() {
+    for signal in 1..=64 {
+        let action = if signal == libc::SIGPIPE { libc::SIG_IGN } else { libc::SIG_DFL };
+        // SAFETY: no handler is installed, only the two constants. SIGKILL and SIGSTOP answer an
+        // error, as do the two that glibc keeps for itself; nothing is to be done about it.
+        unsafe {
+            libc::signal(signal, action);
+        }
+    }
+    // SAFETY: the set lives on this stack and is made before it is read.
+    unsafe {
+        let mut none = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+    }
+}
+
+/// Overwrites the environment in place and forgets it.
+///
+/// `/proc/<pid>/environ` shows the memory that the kernel laid out at the start, so that removing
+/// a variable alone would leave the secret readable.
+#[allow(unsafe_code)]
+pub fn scrub_environment() {
+    unsafe extern "C" {
+        static mut environ: *mut *mut libc::c_char;
+    }
+    // SAFETY: called before any thread or task exists, so that nobody reads the environment at
+    // the same time. Every entry up to the null pointer is a NUL-terminated string in writable
+    // memory, and `clearenv` then drops the list.
+    unsafe {
+        let mut entry = environ;
+        while !entry.is_null() && !(*entry).is_null() {
+            let text = *entry;
+            std::ptr::write_bytes(text, 0, libc::strlen(text));
+            entry = entry.add(1);
+        }
+        libc::clearenv();
+    }
+}

@@ -1,0 +1,17 @@
+//! The agent: runs one workload for a node, beside or inside its sandbox.
+//!
+//! [`session`] decides, [`agent`] does. The rest are the rooms it does it with:
+//! [`boot`] before anything else, [`link`] to the node, [`provider`] for the
+//! program, [`output`] for what it prints.
+
+pub mod agent;
+pub mod boot;
+pub mod diagnostics;
+pub mod health;
+pub mod link;
+pub mod output;
+pub mod provider;
+pub mod session;
+
+/// The version that the agent reports.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

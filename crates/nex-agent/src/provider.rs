@@ -1,0 +1,3 @@
+//! What can run a workload: one module per type of workload.
+
+pub mod elf;

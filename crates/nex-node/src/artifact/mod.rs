@@ -1,0 +1,19 @@
+//! Artifacts: what a workload's location names, kept on disk by content.
+//!
+//! ```text
+//!  object store ──chunks──▶ hash + temp file ──verified──▶ rename to <digest> ──▶ lease
+//!                                                              │
+//!                                       evicted when nobody holds a lease and room is needed
+//! ```
+//!
+//! An artifact is never whole in memory, never executed before its digest was
+//! checked, and never stored under a name that a tenant chose.
+
+mod cache;
+mod error;
+mod index;
+mod object_store;
+
+pub use cache::{ArtifactCache, ArtifactLease};
+pub use error::ArtifactError;
+pub use object_store::ObjectSource;

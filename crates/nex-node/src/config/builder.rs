@@ -1,0 +1,155 @@
+//! The door for programs that run a node as a library.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use nex_protocol::{
+    config::{ByteSize, NodeConfigFile, SandboxChoice},
+    key::{CurvePublicKey, PublicKey},
+};
+
+use super::{Config, ConfigError, Origin, Place, check};
+
+/// Builds a [`Config`] key by key; what is not set has its default.
+///
+/// ```
+/// use nex_node::config::{Config, SandboxChoice};
+///
+/// let config = Config::builder()
+///     .sandbox(SandboxChoice::Process)
+///     .pool_size(2)
+///     .tag("region", "north")
+///     .build()?;
+/// assert_eq!(config.pool_size, 2);
+/// # Ok::<(), nex_node::config::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use = "nothing is checked before `build`"]
+pub struct ConfigBuilder {
+    file: NodeConfigFile,
+}
+
+impl Config {
+    /// A configuration of a program's own.
+    pub fn builder() -> ConfigBuilder {
+        ConfigBuilder::default()
+    }
+}
+
+/// Durations are whole milliseconds, at most what the file can say.
+fn milliseconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}
+
+impl ConfigBuilder {
+    /// What workloads are put into.
+    pub fn sandbox(mut self, sandbox: SandboxChoice) -> Self {
+        self.file.sandbox = Some(sandbox);
+        self
+    }
+
+    /// Where the node keeps its state.
+    pub fn state_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.file.state_dir = Some(dir.into().to_string_lossy().into_owned());
+        self
+    }
+
+    /// The node's name.
+    pub fn node_name(mut self, name: impl Into<String>) -> Self {
+        self.file.node_name = Some(name.into());
+        self
+    }
+
+    /// A tag.
+    pub fn tag(mut self, tag: impl Into<String>, value: impl Into<String>) -> Self {
+        self.file.tags.get_or_insert_with(BTreeMap::new).insert(tag.into(), value.into());
+        self
+    }
+
+    /// Warm sandboxes to keep; 0 counts as 1.
+    pub fn pool_size(mut self, size: u32) -> Self {
+        self.file.machine_pool_size = Some(size.max(1));
+        self
+    }
+
+    /// Who may sign workloads; empty: everybody.
+    pub fn valid_issuers(mut self, issuers: impl IntoIterator<Item = PublicKey>) -> Self {
+        self.file.valid_issuers = Some(issuers.into_iter().map(|key| key.to_string()).collect());
+        self
+    }
+
+    /// Whose environments are opened; empty: everybody's.
+    pub fn requester_public_keys(mut self, keys: impl IntoIterator<Item = CurvePublicKey>) -> Self {
+        let keys = keys.into_iter().map(|key| key.to_string()).collect();
+        self.file.requester_public_keys = Some(keys);
+        self
+    }
+
+    /// Refuse claims without a digest of the artifact.
+    pub fn require_artifact_hash(mut self, require: bool) -> Self {
+        self.file.require_artifact_hash = Some(require);
+        self
+    }
+
+    /// Host the agent at `path`, of the old protocol, instead of the built-in one.
+    pub fn legacy_agent(mut self, path: impl Into<PathBuf>) -> Self {
+        self.file.legacy_agents = Some(true);
+        self.file.agent_path = Some(path.into().to_string_lossy().into_owned());
+        self
+    }
+
+    /// The TCP port for agents; 0 takes any free one.
+    pub fn internal_node_port(mut self, port: u16) -> Self {
+        self.file.internal_node_port = Some(port);
+        self
+    }
+
+    /// Size of all cached artifacts, bytes.
+    pub fn cache_bytes(mut self, bytes: u64) -> Self {
+        self.file.artifact_cache.get_or_insert_default().max_bytes = Some(ByteSize::bytes(bytes));
+        self
+    }
+
+    /// Where artifacts are cached.
+    pub fn cache_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        let dir = dir.into().to_string_lossy().into_owned();
+        self.file.artifact_cache.get_or_insert_default().dir = Some(dir);
+        self
+    }
+
+    /// Workloads at the same time.
+    pub fn max_workloads(mut self, count: u32) -> Self {
+        self.file.limits.get_or_insert_default().max_workloads = Some(count);
+        self
+    }
+
+    /// Size of one artifact, bytes.
+    pub fn max_artifact_bytes(mut self, bytes: u64) -> Self {
+        self.file.limits.get_or_insert_default().max_artifact_bytes = Some(ByteSize::bytes(bytes));
+        self
+    }
+
+    /// Lines of output of one workload that are published, per second.
+    pub fn log_lines_per_second(mut self, lines: u32) -> Self {
+        self.file.logs.get_or_insert_default().lines_per_second = Some(lines);
+        self
+    }
+
+    /// From SIGTERM to SIGKILL when a workload is stopped.
+    pub fn stop_grace(mut self, grace: Duration) -> Self {
+        self.file.stop_grace_ms = Some(milliseconds(grace));
+        self
+    }
+
+    /// Checks the whole.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`].
+    pub fn build(self) -> Result<Config, ConfigError> {
+        let value = serde_json::to_value(&self.file).unwrap_or_default();
+        let keys = value.as_object().into_iter().flat_map(|keys| keys.keys());
+        let place = || Place { origin: Origin::Program, file: None, position: None };
+        let places = keys.map(|key| (key.clone(), place())).collect();
+        let checked = check::check(self.file, &places, false);
+        checked.map(|(config, _)| config).map_err(ConfigError::Invalid)
+    }
+}

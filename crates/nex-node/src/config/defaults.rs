@@ -1,0 +1,68 @@
+//! The value of every key that nobody sets.
+
+use std::collections::BTreeMap;
+
+use nex_protocol::config::{
+    ArtifactCacheFile, ByteSize, CniFile, LimitsFile, LogsFile, MachineTemplateFile,
+    NodeConfigFile, PublicNatsServerFile,
+};
+
+/// Fills what is absent and has a default that does not depend on the machine.
+pub(super) fn fill(file: NodeConfigFile) -> NodeConfigFile {
+    let texts = |list: &[&str]| Some(list.iter().map(|text| (*text).to_owned()).collect());
+    let cni = file.cni.unwrap_or_default();
+    let template = file.machine_template.unwrap_or_default();
+    let limits = file.limits.unwrap_or_default();
+    let cache = file.artifact_cache.unwrap_or_default();
+    let logs = file.logs.unwrap_or_default();
+    NodeConfigFile {
+        tags: file.tags.or_else(|| Some(BTreeMap::new())),
+        machine_pool_size: file.machine_pool_size.or(Some(1)),
+        agent_handshake_timeout_ms: file.agent_handshake_timeout_ms.or(Some(10_000)),
+        legacy_agents: file.legacy_agents.or(Some(false)),
+        internal_node_port: file.internal_node_port.or(Some(9222)),
+        valid_issuers: file.valid_issuers.or_else(|| Some(Vec::new())),
+        requester_public_keys: file.requester_public_keys.or_else(|| Some(Vec::new())),
+        require_artifact_hash: file.require_artifact_hash.or(Some(false)),
+        workload_types: file.workload_types.or_else(|| texts(&["elf"])),
+        limits: Some(LimitsFile {
+            max_workloads: limits.max_workloads.or(Some(1000)),
+            max_concurrent_deploys: limits.max_concurrent_deploys.or(Some(64)),
+            max_artifact_bytes: limits.max_artifact_bytes.or(Some(ByteSize::gibibytes(4))),
+        }),
+        artifact_cache: Some(ArtifactCacheFile {
+            max_bytes: cache.max_bytes.or(Some(ByteSize::gibibytes(10))),
+            dir: cache.dir,
+        }),
+        logs: Some(LogsFile {
+            lines_per_second: logs.lines_per_second.or(Some(10_000)),
+            bytes_per_second: logs.bytes_per_second.or(Some(ByteSize::mebibytes(8))),
+        }),
+        stop_grace_ms: file.stop_grace_ms.or(Some(5_000)),
+        drain_deadline_ms: file.drain_deadline_ms.or(Some(30_000)),
+        public_nats_server: file.public_nats_server.map(|server| PublicNatsServerFile {
+            addr: server.addr.or_else(|| Some("127.0.0.1".to_owned())),
+            port: server.port.or(Some(4222)),
+            jetstream: server.jetstream.or(Some(true)),
+            ..server
+        }),
+        machine_template: Some(MachineTemplateFile {
+            vcpu_count: template.vcpu_count.or(Some(1)),
+            memsize_mib: template.memsize_mib.or(Some(256)),
+        }),
+        cni: Some(CniFile {
+            bin_path: cni.bin_path.or_else(|| texts(&["/opt/cni/bin"])),
+            interface_name: cni.interface_name.or_else(|| Some("veth0".to_owned())),
+            network_name: cni.network_name.or_else(|| Some("fcnet".to_owned())),
+            subnet: cni.subnet.or_else(|| Some("192.168.127.0/24".to_owned())),
+        }),
+        preserve_network: file.preserve_network.or(Some(false)),
+        otlp_exporter_url: file.otlp_exporter_url.or_else(|| Some("127.0.0.1:14532".to_owned())),
+        otel_metrics: file.otel_metrics.or(Some(false)),
+        otel_metrics_port: file.otel_metrics_port.or(Some(8085)),
+        otel_metrics_exporter: file.otel_metrics_exporter.or_else(|| Some("file".to_owned())),
+        otel_traces: file.otel_traces.or(Some(false)),
+        otel_traces_exporter: file.otel_traces_exporter.or_else(|| Some("file".to_owned())),
+        ..file
+    }
+}

@@ -1,0 +1,16 @@
+//! Sandboxes: where workloads run. A [`Driver`] launches machines of one kind,
+//! one task per sandbox drives its [`lifecycle`], and everybody else holds a
+//! [`SandboxHandle`] and sends it requests.
+
+pub mod agent_image;
+mod driver;
+mod handle;
+pub mod lifecycle;
+mod process;
+mod process_tree;
+mod task;
+
+pub use driver::{ArtifactAccess, Boot, Driver, LaunchError, Machine};
+pub use handle::{DeployFailure, Ending, SandboxHandle, StopReason, Stopper, WorkloadExit};
+pub use process::ProcessDriver;
+pub(crate) use task::Launcher;

@@ -1,0 +1,47 @@
+//! Why a node did not start.
+
+use std::path::PathBuf;
+
+use crate::{
+    artifact::ArtifactError, bus::BusError, config::SandboxChoice,
+    sandbox::agent_image::AgentImageError, state::StateError,
+};
+
+/// Why a node did not start. The text of an error with its sources is one line
+/// that names the cause and the next step.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Workloads would have to be isolated, and this version cannot.
+    #[error(
+        "sandbox '{0}' is not available: this version of Nex cannot isolate workloads yet; if you trust the programs you run, start the node with --sandbox process (in a file: \"sandbox\": \"process\")"
+    )]
+    NoIsolation(SandboxChoice),
+    /// The state directory.
+    #[error("the state directory cannot be used")]
+    State(#[source] StateError),
+    /// The node's own key is not a server key.
+    #[error(
+        "the node's seed is not that of a server key (SN…); restore node.nk in the state directory, or remove it to get a new identity"
+    )]
+    Identity,
+    /// The artifact cache.
+    #[error("the artifact cache cannot be used")]
+    Cache(#[source] ArtifactError),
+    /// The agents' endpoint.
+    #[error("the endpoint for agents cannot be opened")]
+    Bus(#[source] BusError),
+    /// The built-in agent cannot be written out.
+    #[error("the agent cannot be written to the state directory")]
+    Agent(#[source] AgentImageError),
+    /// The operator's agent is not there.
+    #[error("there is no agent at {}; correct agent_path, or leave it out to use the built-in one", .0.display())]
+    NoSuchAgent(PathBuf),
+    /// NATS took no subscription.
+    #[error("NATS takes no subscription; check the connection and the permissions of its user")]
+    Subscribe(#[source] async_nats::SubscribeError),
+    /// The node cannot reach itself through NATS.
+    #[error(
+        "the node does not get its own requests on $NEX.> ({0}); check the permissions of its NATS user"
+    )]
+    NotListening(String),
+}

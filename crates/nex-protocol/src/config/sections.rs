@@ -1,0 +1,148 @@
+//! The nested objects of the node configuration file.
+
+use serde::{Deserialize, Serialize};
+
+use super::ByteSize;
+
+/// The network that virtual machines are put on (CNI). Read by VM sandboxes only.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct CniFile {
+    /// Directories searched for CNI plugins, in this order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("x-default" = "`/opt/cni/bin`, then `PATH`")))]
+    pub bin_path: Option<Vec<String>>,
+    /// Name of the network interface inside a virtual machine's network namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interface_name: Option<String>,
+    /// Name of the CNI network; its definition is `/etc/cni/conf.d/{network_name}.conflist`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_name: Option<String>,
+    /// The network of the virtual machines, as address and prefix length. `internal_node_host` must lie in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("x-expected" = "a network, such as \"192.168.127.0/24\"")))]
+    pub subnet: Option<String>,
+}
+
+/// The size of each virtual machine. Read by VM sandboxes only.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct MachineTemplateFile {
+    /// Virtual CPUs of each machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 32), extend("x-unit" = "CPUs")))]
+    pub vcpu_count: Option<u32>,
+    /// Memory of each machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 32, max = 1_048_576), extend("x-unit" = "MiB")))]
+    pub memsize_mib: Option<u32>,
+}
+
+/// Limits on what a virtual machine's network interface may move, as Firecracker knows them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct RateLimitersFile {
+    /// Bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<TokenBucketFile>,
+    /// Operations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iops: Option<TokenBucketFile>,
+}
+
+/// A token bucket: `size` tokens that are refilled evenly over `refill_time`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct TokenBucketFile {
+    /// Extra tokens that can be used once, before the bucket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("x-unit" = "tokens")))]
+    pub one_time_burst: Option<u64>,
+    /// The time in which an empty bucket is full again. Required when there is a bucket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1), extend("x-unit" = "ms")))]
+    pub refill_time: Option<u64>,
+    /// The number of tokens that the bucket holds. Required when there is a bucket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1), extend("x-unit" = "tokens")))]
+    pub size: Option<u64>,
+}
+
+/// A `nats-server` that the node starts, supervises and takes down with itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct PublicNatsServerFile {
+    /// The address it listens on. Any other than a loopback one offers it to the network.
+    #[serde(skip_serializing_if = "Option::is_none", alias = "host")]
+    #[cfg_attr(feature = "schema", schemars(extend("x-aliases" = ["host"], "x-expected" = "an IP address, such as \"127.0.0.1\"")))]
+    pub addr: Option<String>,
+    /// The port it listens on; 0 or -1 takes any free one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = -1, max = 65535)))]
+    pub port: Option<i32>,
+    /// Whether it offers JetStream. Artifacts come from object stores, so a node without another NATS system needs it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jetstream: Option<bool>,
+    /// Where JetStream keeps its data, across restarts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("x-default" = "`{state_dir}/nats`")))]
+    pub store_dir: Option<String>,
+    /// The name it introduces itself by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("x-default" = "the node's name")))]
+    pub server_name: Option<String>,
+}
+
+/// The store of artifacts on disk, addressed by content, shared by all workloads of the node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct ArtifactCacheFile {
+    /// How much the cache may hold. Artifacts that no workload uses are removed, oldest use first, to stay below it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("minimum" = 1)))]
+    pub max_bytes: Option<ByteSize>,
+    /// Where the cache is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("x-default" = "`{state_dir}/artifacts`")))]
+    pub dir: Option<String>,
+}
+
+/// How much output of one workload is published as logs. What is above it is dropped and counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct LogsFile {
+    /// Lines that one workload may log in the long run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 10_000_000), extend("x-unit" = "lines/s")))]
+    pub lines_per_second: Option<u32>,
+    /// Bytes that one workload may log in the long run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("minimum" = 1, "x-unit" = "bytes/s")))]
+    pub bytes_per_second: Option<ByteSize>,
+}
+
+/// What the node admits. Requests above a limit are refused with an answer that names it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct LimitsFile {
+    /// Workloads that run at the same time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1_000_000), extend("x-unit" = "workloads")))]
+    pub max_workloads: Option<u32>,
+    /// Deploys that are worked on at the same time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 10_000), extend("x-unit" = "deploys")))]
+    pub max_concurrent_deploys: Option<u32>,
+    /// The size of one artifact.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("minimum" = 1)))]
+    pub max_artifact_bytes: Option<ByteSize>,
+}
