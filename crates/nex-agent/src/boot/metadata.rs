@@ -14,7 +14,6 @@ use crate::link::address::HostError;
 
 /// Ours: where `GET /healthz` is answered. Not served without it.
 pub const HEALTH_ADDRESS: &str = "NEX_AGENT_HEALTH_ADDR";
-/// Ours: the workload's working directory; an empty folder that the node made and removes. Without
 
 /// What the node gave this agent at birth.
 #[derive(Clone, PartialEq, Eq)]

@@ -4,11 +4,17 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stdout,
     missing_docs,
-    unreachable_pub
+    reason = "a test fails by panicking"
 )]
 
+mod artifacts;
 mod bus;
+mod flood;
+mod go;
 mod hostile;
+mod nats_server;
 mod services;
 mod world;

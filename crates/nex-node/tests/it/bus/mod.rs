@@ -10,16 +10,16 @@ use nex_node::bus::{AgentSeat, BusConfig, BusLimits, Endpoint, Inbound, LegacyPo
 use tempfile::TempDir;
 
 /// How long anything may take before a test fails.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An endpoint in a folder of its own.
-pub struct TestBus {
-    pub endpoint: Endpoint,
-    pub folder: TempDir,
+pub(crate) struct TestBus {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) folder: TempDir,
 }
 
 impl TestBus {
-    pub async fn start(change: impl FnOnce(&mut BusConfig)) -> Self {
+    pub(crate) async fn start(change: impl FnOnce(&mut BusConfig)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = BusConfig {
             unix: folder.path().join("bus.sock"),
@@ -31,16 +31,16 @@ impl TestBus {
         Self { endpoint: Endpoint::start(config).await.unwrap(), folder }
     }
 
-    pub async fn legacy() -> Self {
+    pub(crate) async fn legacy() -> Self {
         Self::start(|config| config.legacy = Some(LegacyPolicy::default())).await
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("nats://{}", self.endpoint.tcp().unwrap())
     }
 
     /// An unmodified NATS client that is this agent.
-    pub async fn nats(&self, seat: &AgentSeat) -> async_nats::Client {
+    pub(crate) async fn nats(&self, seat: &AgentSeat) -> async_nats::Client {
         async_nats::ConnectOptions::with_user_and_password(
             seat.id().to_string(),
             seat.secret().to_owned(),
@@ -52,24 +52,24 @@ impl TestBus {
 }
 
 /// The next message of the agent.
-pub async fn next(seat: &mut AgentSeat) -> Inbound {
+pub(crate) async fn next(seat: &mut AgentSeat) -> Inbound {
     within("a message from the agent", seat.recv()).await.unwrap()
 }
 
 /// Takes the message that says that the agent is there.
-pub async fn connected(seat: &mut AgentSeat) {
+pub(crate) async fn connected(seat: &mut AgentSeat) {
     let said = next(seat).await;
     assert!(matches!(said, Inbound::Connected), "{said:?}");
 }
 
 /// Takes the message that says that it is gone.
-pub async fn disconnected(seat: &mut AgentSeat) {
+pub(crate) async fn disconnected(seat: &mut AgentSeat) {
     let said = next(seat).await;
     assert!(matches!(said, Inbound::Disconnected), "{said:?}");
 }
 
 /// Fails the test if it takes too long.
-pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, future).await {
         Ok(value) => value,
         Err(_) => panic!("no {what} within {PATIENCE:?}"),

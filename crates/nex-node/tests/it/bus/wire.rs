@@ -11,21 +11,21 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::within;
 
-pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-pub struct Wire {
-    pub stream: Box<dyn Stream>,
+pub(crate) struct Wire {
+    pub(crate) stream: Box<dyn Stream>,
     decoder: Decoder,
-    pub info: ServerInfo,
+    pub(crate) info: ServerInfo,
 }
 
 impl Wire {
-    pub async fn unix(path: &Path) -> Self {
+    pub(crate) async fn unix(path: &Path) -> Self {
         Self::open(Box::new(UnixStream::connect(path).await.unwrap())).await
     }
 
-    pub async fn tcp(address: std::net::SocketAddr) -> Self {
+    pub(crate) async fn tcp(address: std::net::SocketAddr) -> Self {
         Self::open(Box::new(TcpStream::connect(address).await.unwrap())).await
     }
 
@@ -41,37 +41,37 @@ impl Wire {
     }
 
     /// A connection that has shown the seat's secret and heard `PONG`.
-    pub async fn agent(path: &Path, seat: &AgentSeat) -> Self {
+    pub(crate) async fn agent(path: &Path, seat: &AgentSeat) -> Self {
         let mut wire = Self::unix(path).await;
         wire.connect(&credentials(seat)).await;
         wire.pong().await;
         wire
     }
 
-    pub async fn connect(&mut self, options: &ConnectOptions) {
+    pub(crate) async fn connect(&mut self, options: &ConnectOptions) {
         let mut out = bytes::BytesMut::new();
         encode_connect(&mut out, options).unwrap();
         self.send_bytes(&out).await;
     }
 
     /// Sends lines; `\n` stands for CR LF.
-    pub async fn send(&mut self, text: &str) {
+    pub(crate) async fn send(&mut self, text: &str) {
         self.send_bytes(text.replace('\n', "\r\n").as_bytes()).await;
     }
 
-    pub async fn send_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
         // The endpoint may have hung up already; what it said is what tests look at.
         let _ = self.stream.write_all(bytes).await;
     }
 
     /// Round trip: whatever was sent before has been judged. Fails on any other answer.
-    pub async fn pong(&mut self) {
+    pub(crate) async fn pong(&mut self) {
         self.send("PING\n").await;
         assert_eq!(self.next().await, Some(ServerOp::Pong));
     }
 
     /// The next thing the endpoint says but pings, `None` at the end.
-    pub async fn next(&mut self) -> Option<ServerOp> {
+    pub(crate) async fn next(&mut self) -> Option<ServerOp> {
         loop {
             match self.next_or_ping().await {
                 Some(ServerOp::Ping) => self.send("PONG\n").await,
@@ -80,7 +80,7 @@ impl Wire {
         }
     }
 
-    pub async fn next_or_ping(&mut self) -> Option<ServerOp> {
+    pub(crate) async fn next_or_ping(&mut self) -> Option<ServerOp> {
         loop {
             if let Some(op) = self.decoder.next_server_op().unwrap() {
                 return Some(op);
@@ -93,14 +93,14 @@ impl Wire {
         }
     }
 
-    pub async fn message(&mut self) -> Delivery {
+    pub(crate) async fn message(&mut self) -> Delivery {
         match self.next().await {
             Some(ServerOp::Message(message)) => message,
             other => panic!("{other:?} instead of a message"),
         }
     }
 
-    pub async fn refused(&mut self) -> (ErrKind, String) {
+    pub(crate) async fn refused(&mut self) -> (ErrKind, String) {
         match self.next().await {
             Some(ServerOp::Err(refusal)) => (refusal.kind, refusal.text.to_string()),
             other => panic!("{other:?} instead of -ERR"),
@@ -108,13 +108,13 @@ impl Wire {
     }
 
     /// The endpoint says this and hangs up.
-    pub async fn closed_with(&mut self, kind: ErrKind) {
+    pub(crate) async fn closed_with(&mut self, kind: ErrKind) {
         assert_eq!(self.refused().await.0, kind);
         assert_eq!(self.next().await, None);
     }
 }
 
-pub fn credentials(seat: &AgentSeat) -> ConnectOptions {
+pub(crate) fn credentials(seat: &AgentSeat) -> ConnectOptions {
     ConnectOptions {
         user: Some(seat.id().to_string()),
         pass: Some(seat.secret().to_owned()),
