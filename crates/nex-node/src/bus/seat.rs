@@ -301,6 +301,11 @@ impl AgentSeat {
         self.inbound.try_recv()
     }
 
+    /// A log message that the agent has sent already, ahead of whatever else it said.
+    pub fn take_log(&mut self) -> Option<Bytes> {
+        self.inbound.take_log()
+    }
+
     /// Log messages dropped because the node did not take them as fast as the agent made them.
     #[must_use]
     pub fn dropped_logs(&self) -> u64 {
@@ -361,7 +366,11 @@ impl InboundReceiver {
                     Some(Inbound::Disconnected) => self.ended = true,
                     message => return message,
                 },
-                body = self.logs.recv() => return body.map(|body| self.log(body)),
+                body = self.logs.recv() => {
+                    let body = body?;
+                    self.taken(&body);
+                    return Some(Inbound::Log(body));
+                }
             }
         }
     }
@@ -374,14 +383,19 @@ impl InboundReceiver {
                 Err(_) => {}
             }
         }
-        match self.logs.try_recv() {
-            Ok(body) => Some(self.log(body)),
-            Err(_) => std::mem::take(&mut self.ended).then_some(Inbound::Disconnected),
+        match self.take_log() {
+            Some(body) => Some(Inbound::Log(body)),
+            None => std::mem::take(&mut self.ended).then_some(Inbound::Disconnected),
         }
     }
 
-    fn log(&self, body: Bytes) -> Inbound {
+    fn take_log(&mut self) -> Option<Bytes> {
+        let body = self.logs.try_recv().ok()?;
+        self.taken(&body);
+        Some(body)
+    }
+
+    fn taken(&self, body: &Bytes) {
         self.seat.log_bytes.fetch_sub(body.len(), Ordering::Relaxed);
-        Inbound::Log(body)
     }
 }

@@ -342,6 +342,10 @@ impl Task {
             self.publisher.agent_event(&tag, kind, &event);
             return;
         }
+        // The agent sent all output before this, in a lane that events overtake.
+        while let Some(line) = self.seat.take_log() {
+            self.pass_on_log(&line);
+        }
         // Published once, by `Effect::ReportEnd`: whether the node had asked for
         // it belongs into the event.
         let stopped: WorkloadStopped = event.data_as().unwrap_or_default();
