@@ -83,7 +83,11 @@ impl Node {
         }
     }
 
-    fn from_ast(value: ast::Value<'_>, lines: &Lines<'_>, depth: usize) -> Result<Self, SyntaxError> {
+    fn from_ast(
+        value: ast::Value<'_>,
+        lines: &Lines<'_>,
+        depth: usize,
+    ) -> Result<Self, SyntaxError> {
         let at = lines.position(value.start());
         if depth > MAX_DEPTH {
             return Err(SyntaxError {

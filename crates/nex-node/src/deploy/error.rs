@@ -23,7 +23,9 @@ pub(crate) enum DeployError {
         offered: Vec<WorkloadType>,
     },
     /// The operator's limit is reached.
-    #[error("this node runs {0} workloads, as many as limits.max_workloads allows; stop one or use another node")]
+    #[error(
+        "this node runs {0} workloads, as many as limits.max_workloads allows; stop one or use another node"
+    )]
     TooMany(usize),
     /// A variable cannot be given to a program.
     #[error("environment is refused")]

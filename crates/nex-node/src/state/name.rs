@@ -17,10 +17,10 @@ const FIRST: &[&str] = &[
 const SECOND: &[&str] = &[
     "badger", "bay", "birch", "brook", "canyon", "cedar", "cliff", "cloud", "comet", "coral",
     "crane", "creek", "dawn", "delta", "dune", "eagle", "ember", "falcon", "fern", "field",
-    "forest", "fox", "glade", "harbor", "hawk", "heron", "hill", "island", "lake", "lark",
-    "maple", "meadow", "moon", "moss", "oak", "otter", "peak", "pine", "pond", "rain", "reef",
-    "ridge", "river", "robin", "shore", "sparrow", "spring", "star", "stone", "valley", "wave",
-    "willow", "wind", "wolf",
+    "forest", "fox", "glade", "harbor", "hawk", "heron", "hill", "island", "lake", "lark", "maple",
+    "meadow", "moon", "moss", "oak", "otter", "peak", "pine", "pond", "rain", "reef", "ridge",
+    "river", "robin", "shore", "sparrow", "spring", "star", "stone", "valley", "wave", "willow",
+    "wind", "wolf",
 ];
 
 /// Longest name that is believed, bytes.

@@ -58,7 +58,8 @@ async fn bodies_that_are_no_request() {
     let world = World::start().await;
     let nested = "[".repeat(100_000);
     let nested_object = r#"{"a":"#.repeat(100_000);
-    let garbage: Vec<u8> = (0..500_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let garbage: Vec<u8> =
+        (0..500_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let bodies: [(&str, Vec<u8>); 9] = [
         ("an empty object", b"{}".to_vec()),
         ("null", b"null".to_vec()),
@@ -84,7 +85,9 @@ async fn bodies_that_are_no_request() {
 async fn each_required_field_is_named_when_it_is_missing() {
     let world = World::start().await;
     let request = fields(&good(&world).await);
-    for field in ["type", "location", "workload_jwt", "environment", "sender_public_key", "target_node"] {
+    for field in
+        ["type", "location", "workload_jwt", "environment", "sender_public_key", "target_node"]
+    {
         for spoil in [None, Some(Value::Null), Some(json!("")), Some(json!(7)), Some(json!([]))] {
             let mut spoiled = request.clone();
             let map = spoiled.as_object_mut().unwrap();
@@ -106,7 +109,8 @@ async fn claims_that_do_not_hold() {
     let world = World::start().await;
     let request = good(&world).await;
     let digest = WorkloadClaims::verify(&request.workload_jwt, now()).unwrap().hash;
-    let claims = ClaimsRequest { hash: digest.clone(), ..ClaimsRequest::stop("good".parse().unwrap()) };
+    let claims =
+        ClaimsRequest { hash: digest.clone(), ..ClaimsRequest::stop("good".parse().unwrap()) };
     let issue = |claims: &ClaimsRequest, at: i64| WorkloadClaims::issue(&world.issuer, claims, at);
     let expired = ClaimsRequest { lifetime: Some(Duration::from_secs(10)), ..claims.clone() };
     let future = ClaimsRequest { not_before: Some(now() + 3600), ..claims.clone() };
@@ -120,7 +124,11 @@ async fn claims_that_do_not_hold() {
         ("expired", issue(&expired, now() - 3600), "expired"),
         ("from the future", issue(&future, now()), "workload_jwt"),
         ("of other bytes", other.clone(), "SHA-256"),
-        ("with a body that was not signed", format!("{head}.{foreign_body}.{signature}"), "not signed"),
+        (
+            "with a body that was not signed",
+            format!("{head}.{foreign_body}.{signature}"),
+            "not signed",
+        ),
         ("without signature", format!("{head}.{body}."), "workload_jwt"),
         ("of three dots", "...".to_owned(), "workload_jwt"),
         ("as long as nobody needs", "a".repeat(15_000), "workload_jwt"),
@@ -148,15 +156,35 @@ async fn names_places_and_secrets_that_are_somebody_elses() {
         serde_json::to_vec(&spoiled).unwrap()
     };
     let cases = [
-        ("no such object", DeployRequest { location: elsewhere, ..request.clone() }.encode(), "nowhere"),
-        ("no such bucket", DeployRequest { location: no_bucket, ..request.clone() }.encode(), "NOBUCKET"),
-        ("sealed for someone else", DeployRequest { environment: sealed, ..request.clone() }.encode(), "environment"),
-        ("sealed by someone else", DeployRequest { sender: stranger.public(), ..request.clone() }.encode(), "environment"),
+        (
+            "no such object",
+            DeployRequest { location: elsewhere, ..request.clone() }.encode(),
+            "nowhere",
+        ),
+        (
+            "no such bucket",
+            DeployRequest { location: no_bucket, ..request.clone() }.encode(),
+            "NOBUCKET",
+        ),
+        (
+            "sealed for someone else",
+            DeployRequest { environment: sealed, ..request.clone() }.encode(),
+            "environment",
+        ),
+        (
+            "sealed by someone else",
+            DeployRequest { sender: stranger.public(), ..request.clone() }.encode(),
+            "environment",
+        ),
         ("another node's", spoil("target_node", json!(other_node)), &other_node),
         ("a type nobody knows", spoil("type", json!("cobol")), "type"),
         ("a type this node does not run", spoil("type", json!("oci")), "oci"),
         ("a trigger on everything", spoil("trigger_subjects", json!([">"])), "trigger_subjects"),
-        ("a trigger on the system", spoil("trigger_subjects", json!(["$NEX.DEPLOY.>"])), "trigger_subjects"),
+        (
+            "a trigger on the system",
+            spoil("trigger_subjects", json!(["$NEX.DEPLOY.>"])),
+            "trigger_subjects",
+        ),
         ("a trigger with a blank", spoil("trigger_subjects", json!(["a b"])), "trigger_subjects"),
         ("a location on the web", spoil("location", json!("https://example.com/x")), "location"),
         ("a bucket with a wildcard", spoil("location", json!("nats://*/x")), "location"),

@@ -81,9 +81,8 @@ async fn a_service_runs_says_what_it_says_and_ends() {
     let subject = format!("$NEX.logs.default.{}.show.{id}", world.node.id());
     assert!(logs.seen().iter().all(|line| line.subject.as_str() == subject));
 
-    let stopped = events
-        .find("workload_stopped", |event| event.subject.ends_with("workload_stopped"))
-        .await;
+    let stopped =
+        events.find("workload_stopped", |event| event.subject.ends_with("workload_stopped")).await;
     let event = RawEvent::decode(&stopped.payload).unwrap();
     let data: nex_protocol::event::WorkloadStopped = event.data_as().unwrap();
     assert_eq!((data.code, data.workload()), (7, "show"));
@@ -167,12 +166,7 @@ async fn deploys_one_after_the_other_leave_nothing_behind() {
         once().await;
     }
     // Other tests run in this process: what is counted is what this node owns.
-    let agents = || {
-        process::tree(own)
-            .into_iter()
-            .filter(|pid| belongs_to(*pid, &state))
-            .count()
-    };
+    let agents = || process::tree(own).into_iter().filter(|pid| belongs_to(*pid, &state)).count();
     world.node.warm().await.unwrap();
     for _ in 0..200 {
         once().await;

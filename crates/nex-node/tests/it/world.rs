@@ -4,7 +4,10 @@
 use std::{path::Path, process::Command, time::Duration};
 
 use async_nats::jetstream;
-use nex_client::{Client, deploy::{Artifact, DeployError, Deployment, Workload, WorkloadBuilder}};
+use nex_client::{
+    Client,
+    deploy::{Artifact, DeployError, Deployment, Workload, WorkloadBuilder},
+};
 use nex_node::{
     Node, StopReport,
     config::{Config, ConfigBuilder, SandboxChoice},
@@ -103,10 +106,7 @@ impl World {
             .unwrap()
     }
 
-    pub async fn deploy(
-        &self,
-        workload: WorkloadBuilder,
-    ) -> Result<RunResponse, DeployError> {
+    pub async fn deploy(&self, workload: WorkloadBuilder) -> Result<RunResponse, DeployError> {
         self.client.deploy(&self.sealed(&workload.build().unwrap())).await
     }
 
