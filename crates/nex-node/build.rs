@@ -7,6 +7,8 @@
 //! * `NEX_AGENT_BINARY=/path` embeds that file instead (for packagers).
 //! * `NEX_SKIP_AGENT_BUILD=1` and `DOCS_RS` embed nothing; a node then refuses to start.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "how a build script talks to cargo")]
+
 use std::env;
 use std::ffi::OsStr;
 use std::fs;

@@ -240,7 +240,10 @@ impl Agent {
 
     /// Has [`Agent::reap`] called once more.
     fn look_again(&mut self) {
-        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::CHILD);
+        let _ = rustix::process::kill_process(
+            rustix::process::getpid(),
+            rustix::process::Signal::CHILD,
+        );
     }
 
     fn subject(&self, kind: AgentSubjectKind) -> String {

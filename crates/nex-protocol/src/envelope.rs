@@ -160,7 +160,9 @@ impl Envelope {
             None => {}
         }
         let data = if verdict.has_data {
-            serde_json::from_slice::<Data<T>>(reply).map_err(EnvelopeError::UnexpectedData)?.0
+            serde_json::from_str::<Data<T>>(&json::text(reply))
+                .map_err(EnvelopeError::UnexpectedData)?
+                .0
         } else {
             None
         };

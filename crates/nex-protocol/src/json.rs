@@ -7,6 +7,7 @@
 //! an object, and nesting deeper than [serde_json's limit](serde_json) of 128 is an error even in
 //! parts that are skipped.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
@@ -104,7 +105,8 @@ pub(crate) fn read<T: Object>(bytes: &[u8], limit: usize) -> Result<T, FieldErro
         return Err(FieldError::TooLarge { bytes: bytes.len(), limit });
     }
     let current = Cell::new(None);
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let text = text(bytes);
+    let mut deserializer = serde_json::Deserializer::from_str(&text);
     let visitor = ObjectVisitor { current: Some(&current), object: PhantomData };
     let failed = |source: serde_json::Error| match current.get() {
         Some(field) if source.is_data() => FieldError::WrongType { field, source },
@@ -116,11 +118,21 @@ pub(crate) fn read<T: Object>(bytes: &[u8], limit: usize) -> Result<T, FieldErro
     Ok(object)
 }
 
+/// The text of a message. Bytes that are no UTF-8 become U+FFFD, as in Go.
+pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
 /// The body of `Deserialize::deserialize` for an [`Object`].
 pub(crate) fn deserialize<'de, T: Object, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     deserializer.deserialize_any(ObjectVisitor { current: None, object: PhantomData })
+}
+
+/// The body of a visitor's `visit_map` for an [`Object`].
+pub(crate) fn read_map<'de, T: Object, A: MapAccess<'de>>(map: A) -> Result<T, A::Error> {
+    ObjectVisitor { current: None, object: PhantomData }.visit_map(map)
 }
 
 struct ObjectVisitor<'a, T> {

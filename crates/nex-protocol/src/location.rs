@@ -10,7 +10,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::json::Skipped;
+use crate::json::{self, read_like_go};
 
 /// Most characters in the name of a bucket.
 pub const MAX_BUCKET_CHARACTERS: usize = 255;
@@ -207,33 +207,39 @@ impl<'de> Deserialize<'de> for ArtifactLocation {
     }
 }
 
-fn read_url<'de, A: MapAccess<'de>>(mut map: A) -> Result<ArtifactLocation, A::Error> {
-    /// The fields of a Go URL that say where an object is.
-    #[derive(Deserialize)]
-    #[serde(field_identifier)]
-    enum Field {
-        Scheme,
-        Host,
-        Path,
-        #[serde(other)]
-        Other,
-    }
+/// The fields of a Go URL. Those that say nothing about where an object is are read all the same,
+/// since a Go peer refuses values of the wrong kind in them.
+#[derive(Default)]
+struct Url {
+    scheme: String,
+    host: String,
+    path: String,
+    user: Option<UserInfo>,
+    unused_text: String,
+    unused_flag: bool,
+}
+read_like_go!(Url {
+    values: [
+        scheme => "Scheme",
+        host => "Host",
+        path => "Path",
+        unused_text => "Opaque",
+        unused_text => "RawPath",
+        unused_text => "RawQuery",
+        unused_text => "Fragment",
+        unused_text => "RawFragment",
+        unused_flag => "OmitHost",
+        unused_flag => "ForceQuery",
+    ],
+    options: [user => "User"],
+});
 
-    let (mut scheme, mut host, mut path) = (None, None, None);
-    while let Some(field) = map.next_key::<Field>()? {
-        let (name, slot) = match field {
-            Field::Scheme => ("Scheme", &mut scheme),
-            Field::Host => ("Host", &mut host),
-            Field::Path => ("Path", &mut path),
-            Field::Other => {
-                map.next_value::<Skipped>()?;
-                continue;
-            }
-        };
-        if slot.replace(map.next_value::<String>()?).is_some() {
-            return Err(A::Error::duplicate_field(name));
-        }
-    }
-    let [scheme, host, path] = [scheme, host, path].map(Option::unwrap_or_default);
-    ArtifactLocation::from_parts(&scheme, &host, &path).map_err(A::Error::custom)
+/// What Go makes of user name and password: an object with nothing in it.
+#[derive(Default)]
+struct UserInfo;
+read_like_go!(UserInfo { values: [], options: [] });
+
+fn read_url<'de, A: MapAccess<'de>>(map: A) -> Result<ArtifactLocation, A::Error> {
+    let url: Url = json::read_map(map)?;
+    ArtifactLocation::from_parts(&url.scheme, &url.host, &url.path).map_err(A::Error::custom)
 }

@@ -17,7 +17,9 @@ use super::Agent;
 /// Why a workload did not start.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StartError {
-    #[error("the artifact was offered in the node's object store only, which this agent does not read; give it a file")]
+    #[error(
+        "the artifact was offered in the node's object store only, which this agent does not read; give it a file"
+    )]
     NoFile,
     #[error("the artifact {} cannot be opened", .0.display())]
     Open(PathBuf, #[source] io::Error),

@@ -14,7 +14,6 @@ use crate::link::address::HostError;
 
 /// Ours: where `GET /healthz` is answered. Not served without it.
 pub const HEALTH_ADDRESS: &str = "NEX_AGENT_HEALTH_ADDR";
-/// Ours: the workload's working directory; an empty folder that the node made and removes. Without
 
 /// What the node gave this agent at birth.
 #[derive(Clone, PartialEq, Eq)]
@@ -144,8 +143,7 @@ mod tests {
 
     #[test]
     fn an_old_node_gives_host_and_port() {
-        let old =
-            [ID, ("NEX_NODE_NATS_HOST", "127.0.0.1"), ("NEX_NODE_NATS_PORT", "9222")];
+        let old = [ID, ("NEX_NODE_NATS_HOST", "127.0.0.1"), ("NEX_NODE_NATS_PORT", "9222")];
         let metadata = read(&old).unwrap();
         assert_eq!(metadata.node.to_string(), "127.0.0.1:9222");
         assert_eq!(metadata.secret, None);

@@ -47,17 +47,15 @@ impl LogTarget {
 /// One of the two pipes.
 struct Stream {
     pipe: Option<Receiver>,
-    level: AgentLevel,
     splitter: Splitter,
     /// When a held back start of a line is shown.
     flush_at: Option<Instant>,
 }
 
 impl Stream {
-    fn new(pipe: OwnedFd, level: AgentLevel) -> io::Result<Self> {
+    fn new(pipe: OwnedFd) -> io::Result<Self> {
         Ok(Self {
             pipe: Some(Receiver::from_owned_fd(pipe)?),
-            level,
             splitter: Splitter::new(),
             flush_at: None,
         })
@@ -111,8 +109,8 @@ impl Capture {
         rates: Rates,
     ) -> io::Result<Self> {
         Ok(Self {
-            out: Stream::new(stdout, AgentLevel::Info)?,
-            err: Stream::new(stderr, AgentLevel::Error)?,
+            out: Stream::new(stdout)?,
+            err: Stream::new(stderr)?,
             target,
             limiter: Limiter::new(rates, Duration::ZERO),
             dropped: Dropped::default(),

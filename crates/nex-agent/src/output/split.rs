@@ -91,7 +91,9 @@ impl Splitter {
             // One byte more than fits: the line end itself takes no room.
             let window = bytes.get(..=room).unwrap_or(bytes);
             let (taken, go_on) = match memchr::memchr(b'\n', window) {
-                Some(at) => (at + 1, self.end_line(window.get(..at).unwrap_or_default(), &mut emit)),
+                Some(at) => {
+                    (at + 1, self.end_line(window.get(..at).unwrap_or_default(), &mut emit))
+                }
                 None if window.len() <= room => {
                     if self.before != Before::Dropped {
                         self.partial.extend_from_slice(window);
@@ -171,11 +173,7 @@ impl Splitter {
     }
 
     /// The line is longer than [`MAX_LINE`]: gives out that much of it, cut between characters.
-    fn cut_line(
-        &mut self,
-        rest: &[u8],
-        emit: &mut impl FnMut(Piece<'_>) -> bool,
-    ) -> (usize, bool) {
+    fn cut_line(&mut self, rest: &[u8], emit: &mut impl FnMut(Piece<'_>) -> bool) -> (usize, bool) {
         if self.before == Before::Dropped {
             self.partial.clear();
             // At least one byte, or the caller would not get on.
@@ -240,9 +238,10 @@ mod tests {
 
     #[test]
     fn lines_come_out_whole_however_they_are_cut() {
-        assert_eq!(split(&[b"one\ntwo\r\n", b"th", b"ree\r", b"\n\nfour"]), [
-            "one", "two", "three", "", "four"
-        ]);
+        assert_eq!(
+            split(&[b"one\ntwo\r\n", b"th", b"ree\r", b"\n\nfour"]),
+            ["one", "two", "three", "", "four"]
+        );
         assert_eq!(split(&[b""]), Vec::<String>::new());
         assert_eq!(split(&[b"\n"]), [""]);
     }
@@ -281,8 +280,7 @@ mod tests {
     fn long_lines_are_cut_between_characters() {
         let text = "€".repeat(MAX_LINE);
         let lines = split(&[text.as_bytes(), b"\n"]);
-        let joined: String =
-            lines.iter().map(|line| line.trim_matches(CONTINUED)).collect();
+        let joined: String = lines.iter().map(|line| line.trim_matches(CONTINUED)).collect();
         assert_eq!(joined, text);
         assert!(lines.iter().all(|line| !line.contains('\u{fffd}')));
     }

@@ -14,9 +14,9 @@ use nex_protocol::name::WorkloadName;
 use crate::output::limit::Rates;
 
 /// How long a workload may take to end when its deploy does not say.
-pub const DEFAULT_STOP_GRACE: Duration = Duration::from_secs(5);
+pub(super) const DEFAULT_STOP_GRACE: Duration = Duration::from_secs(5);
 /// Longest grace that is granted; a larger wish gets this.
-pub const MAX_STOP_GRACE: Duration = Duration::from_secs(3600);
+pub(super) const MAX_STOP_GRACE: Duration = Duration::from_secs(3600);
 
 /// A workload to be started.
 #[derive(Clone, PartialEq, Eq)]
@@ -123,7 +123,7 @@ impl Order {
             argv0: ours.argv0.unwrap_or_else(|| request.workload_name.to_string()),
             name: request.workload_name,
             arguments: request.argv,
-            environment: request.environment,
+            environment: request.environment.into(),
             artifact,
             stop_grace: ours.stop_grace_ms.map_or(DEFAULT_STOP_GRACE, |milliseconds| {
                 Duration::from_millis(milliseconds).min(MAX_STOP_GRACE)

@@ -72,8 +72,7 @@ impl Session {
                     self.kill(effects);
                 } else {
                     effects.push_back(Effect::Terminate);
-                    effects
-                        .push_back(Effect::StartTimer { timer: TimerKind::Grace, after: grace });
+                    effects.push_back(Effect::StartTimer { timer: TimerKind::Grace, after: grace });
                 }
             }
             // The callers look first: there is nothing to stop.

@@ -113,7 +113,9 @@ impl Received {
             tracing::warn!(name = %claims.workload, hash = %claims.hash, "the claims name no SHA-256: the artifact is not checked");
         }
         let environment = Environment::open(&request.environment, xkey, &request.sender)
-            .map_err(DeployError::Environment)?;
+            .map_err(DeployError::Environment)?
+            .for_process()
+            .map_err(DeployError::Variable)?;
         Ok(Verified { namespace, request, claims, environment })
     }
 }
@@ -172,7 +174,7 @@ impl Placed {
         let message = AgentDeployRequest {
             argv: request.argv,
             description: request.description.clone(),
-            environment: environment.into(),
+            environment,
             essential: request.essential,
             hash: artifact.digest().to_string(),
             namespace: namespace.clone(),

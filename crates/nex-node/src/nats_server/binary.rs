@@ -13,6 +13,7 @@ use tokio::process::Command;
 
 use super::install::{self, InstallError, InstallProgress};
 use super::release::{Checksum, OLDEST_VERSION, PINNED_VERSION, Release};
+use super::spawner;
 use super::version::ServerVersion;
 
 /// How long `nats-server --version` may take.
@@ -210,7 +211,8 @@ async fn version_of(path: &Path) -> Result<ServerVersion, Reason> {
     let mut command = Command::new(path);
     command.arg("--version").kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(|error| Reason::DoesNotStart(error.kind()))?;
+    let child = spawner::spawn_short(&mut command).await;
+    let mut child = child.map_err(|error| Reason::DoesNotStart(error.kind()))?;
     let mut text = String::new();
     let answer = tokio::time::timeout(VERSION_DEADLINE, async {
         if let Some(output) = child.stdout.take() {

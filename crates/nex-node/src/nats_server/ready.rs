@@ -23,6 +23,7 @@ pub(super) struct PortsFile {
 
 impl PortsFile {
     /// Clears what an earlier server left in `folder` and watches it.
+    #[allow(unsafe_code, reason = "tokio asks for it: see the comment at the call")]
     pub(super) fn watch(folder: &Path) -> io::Result<Self> {
         match fs::remove_dir_all(folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -31,7 +32,10 @@ impl PortsFile {
         let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
         let wanted = inotify::WatchFlags::CLOSE_WRITE | inotify::WatchFlags::MOVED_TO;
         inotify::add_watch(&watch, folder, wanted)?;
-        Ok(Self { folder: folder.to_owned(), watch: AsyncFd::new(watch)? })
+        // SAFETY: an `OwnedFd` stays open and the same for as long as it lives,
+        // and it lives inside the `AsyncFd`, which gives it out by shared reference only.
+        let watch = unsafe { AsyncFd::register(watch)? };
+        Ok(Self { folder: folder.to_owned(), watch })
     }
 
     /// Waits until the server listens; its client port. Safe to cancel.

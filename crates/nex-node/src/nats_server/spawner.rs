@@ -1,4 +1,4 @@
-//! Starts children that die with this process, whatever kills it.
+//! Starts children. [`spawn_bound`]: those that die with this process, whatever kills it.
 //!
 //! `PR_SET_PDEATHSIG` fires when the *thread* that forked ends, and threads of
 //! an async runtime come and go. So every such child is forked by one thread
@@ -8,11 +8,31 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
+
+/// How often a program that somebody writes to is tried again.
+const BUSY_TRIES: u32 = 50;
+/// Pause between two tries.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
+
+/// Spawns a short-lived child. A program that was just written may be "busy" for
+/// a moment: a child forked meanwhile holds its descriptor until it has exec'd.
+pub(super) async fn spawn_short(command: &mut Command) -> io::Result<Child> {
+    let mut tries = tokio::time::interval(BUSY_PAUSE);
+    for _ in 1..BUSY_TRIES {
+        tries.tick().await;
+        match command.spawn() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {}
+            decided => return decided,
+        }
+    }
+    command.spawn()
+}
 
 struct Job {
     command: Command,

@@ -29,13 +29,7 @@ struct Outgoing {
 pub(crate) struct Outbox {
     events: mpsc::Sender<Outgoing>,
     logs: mpsc::Sender<Outgoing>,
-    dropped: Arc<Dropped>,
-}
-
-#[derive(Debug, Default)]
-struct Dropped {
-    events: AtomicU64,
-    logs: AtomicU64,
+    lost_events: Arc<AtomicU64>,
 }
 
 impl Outbox {
@@ -47,15 +41,15 @@ impl Outbox {
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (events, event_queue) = mpsc::channel(EVENT_QUEUE);
         let (logs, log_queue) = mpsc::channel(LOG_QUEUE);
-        let dropped = Arc::new(Dropped::default());
+        let lost_events = Arc::new(AtomicU64::new(0));
         let task = empty(nats, event_queue, log_queue, stop);
-        (Self { events, logs, dropped }, task)
+        (Self { events, logs, lost_events }, task)
     }
 
     /// Queues an event; counts it as dropped when the queue is full.
     pub(crate) fn event(&self, subject: String, payload: Bytes) {
         if self.events.try_send(Outgoing { subject, payload }).is_err() {
-            let lost = self.dropped.events.fetch_add(1, Ordering::Relaxed) + 1;
+            let lost = self.lost_events.fetch_add(1, Ordering::Relaxed) + 1;
             if lost.is_power_of_two() {
                 tracing::warn!(lost, "events are lost: NATS does not take them fast enough");
             }
@@ -64,16 +58,7 @@ impl Outbox {
 
     /// Queues a log line; `false` when the queue is full and the line is lost.
     pub(crate) fn log(&self, subject: String, payload: Bytes) -> bool {
-        let queued = self.logs.try_send(Outgoing { subject, payload }).is_ok();
-        if !queued {
-            self.dropped.logs.fetch_add(1, Ordering::Relaxed);
-        }
-        queued
-    }
-
-    /// Log lines lost in the queue since the start.
-    pub(crate) fn dropped_logs(&self) -> u64 {
-        self.dropped.logs.load(Ordering::Relaxed)
+        self.logs.try_send(Outgoing { subject, payload }).is_ok()
     }
 }
 

@@ -81,7 +81,7 @@ impl Publisher {
 
     /// An event that a workload's agent made. What it says about itself is
     /// checked: it speaks for nobody but this workload.
-    pub(crate) fn from_agent(&self, tag: &WorkloadTag, kind: EventKind, event: &RawEvent) {
+    pub(crate) fn agent_event(&self, tag: &WorkloadTag, kind: EventKind, event: &RawEvent) {
         let subject = EventSubject { namespace: tag.namespace.clone(), kind: kind.into() };
         self.outbox.event(subject.to_string(), event.encode().into());
     }

@@ -5,7 +5,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::{FutureExt as _, future::BoxFuture};
+use futures_util::future::BoxFuture;
 use nex_protocol::{
     agent::{AgentDeployRequest, AgentLog, DeployResponse, HANDSHAKE_RESPONSE, header},
     event::{EventKind, RawEvent, WorkloadStopped},
@@ -114,6 +114,7 @@ impl Launcher {
             report: None,
             connected: false,
             trouble: None,
+            unsent_logs: 0,
             drops_reported: 0,
             call: None,
             deadline: Some(Instant::now() + self.handshake_timeout),
@@ -167,7 +168,9 @@ struct Task {
     connected: bool,
     /// Why the sandbox is of no use, for whoever waits for it.
     trouble: Option<String>,
-    /// Log lines the bus had dropped when that was last said.
+    /// Log lines that found no place on their way to NATS.
+    unsent_logs: u64,
+    /// Lost lines, those of the bus included, when that was last said.
     drops_reported: u64,
     /// The one request to the agent that is under way.
     call: Option<BoxFuture<'static, CallResult>>,
@@ -292,7 +295,9 @@ impl Task {
             Inbound::Disconnected => {
                 self.connected = false;
                 // An answer that came before the end counts.
-                if let Some(result) = self.call.as_mut().and_then(|call| call.now_or_never()) {
+                if let Some(result) =
+                    self.call.as_mut().and_then(futures_util::FutureExt::now_or_never)
+                {
                     self.call = None;
                     self.answered(result).await;
                 }
@@ -331,7 +336,7 @@ impl Task {
             return;
         }
         if kind != EventKind::WorkloadStopped {
-            self.publisher.from_agent(&tag, kind, &event);
+            self.publisher.agent_event(&tag, kind, &event);
             return;
         }
         // Published once, by `Effect::ReportEnd`: whether the node had asked for
@@ -345,12 +350,10 @@ impl Task {
     fn pass_on_log(&mut self, line: &[u8]) {
         let Some(tag) = &self.workload else { return };
         match AgentLog::decode(line) {
-            Ok(line) => {
-                self.publisher.workload_log(tag, line);
-            }
+            Ok(line) => self.unsent_logs += u64::from(!self.publisher.workload_log(tag, line)),
             Err(error) => tracing::debug!(id = %self.id, %error, "a log line cannot be read"),
         }
-        let dropped = self.seat.dropped_logs();
+        let dropped = self.seat.dropped_logs().saturating_add(self.unsent_logs);
         if dropped > self.drops_reported
             && self.publisher.node_log(
                 tag,

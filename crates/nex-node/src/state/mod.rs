@@ -56,24 +56,24 @@ impl StateDir {
     /// A [`StateError`] that names the file and the next step.
     pub fn open(wanted: Option<&Path>) -> Result<Self, StateError> {
         if let Some(path) = wanted {
-            return Self::open_at(path.to_owned());
+            return Self::open_at(path);
         }
         let first = config::default_state_dir().map_err(|_| StateError::NoHome)?;
         for slot in 1..MAX_SLOTS {
-            match Self::open_at(slot_of(&first, slot)) {
+            match Self::open_at(&slot_of(&first, slot)) {
                 Err(StateError::InUse { path, pid }) => {
                     tracing::info!(path = %path.display(), pid, "in use by another node, trying the next");
                 }
                 opened => return opened,
             }
         }
-        Self::open_at(slot_of(&first, MAX_SLOTS))
+        Self::open_at(&slot_of(&first, MAX_SLOTS))
     }
 
-    fn open_at(path: PathBuf) -> Result<Self, StateError> {
-        make_folder(&path)?;
-        let path = fs::canonicalize(&path)
-            .map_err(|source| StateError::Folder { path: path.clone(), source })?;
+    fn open_at(path: &Path) -> Result<Self, StateError> {
+        make_folder(path)?;
+        let path = fs::canonicalize(path)
+            .map_err(|source| StateError::Folder { path: path.to_owned(), source })?;
         let lock = Lock::take(&path)?;
         check_version(&path)?;
         let identity = NodeIdentity::load_or_create(&path)?;

@@ -23,31 +23,31 @@ use nex_testkit::TestNats;
 use tempfile::TempDir;
 
 /// Bucket of the artifacts.
-pub const BUCKET: &str = "ARTIFACTS";
+pub(crate) const BUCKET: &str = "ARTIFACTS";
 
 /// A drain in a test is done in no time, or something is wrong.
 const DRAIN: Duration = Duration::from_secs(20);
 
-pub struct World {
-    pub nats: TestNats,
-    pub node: Node,
-    pub client: Client,
-    pub issuer: SigningKey,
-    pub publisher: CurveKey,
-    pub dir: TempDir,
+pub(crate) struct World {
+    pub(crate) nats: TestNats,
+    pub(crate) node: Node,
+    pub(crate) client: Client,
+    pub(crate) issuer: SigningKey,
+    pub(crate) publisher: CurveKey,
+    pub(crate) dir: TempDir,
 }
 
 impl World {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(|config| config).await
     }
 
     /// A world whose node has a configuration of its own.
-    pub async fn with(configure: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Self {
+    pub(crate) async fn with(configure: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Self {
         Self::on(TestNats::start().await, configure).await
     }
 
-    pub async fn on(
+    pub(crate) async fn on(
         nats: TestNats,
         configure: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
     ) -> Self {
@@ -69,12 +69,12 @@ impl World {
     }
 
     /// Uploads a file under `key`.
-    pub async fn upload(&self, key: &str, file: &Path) -> Artifact {
+    pub(crate) async fn upload(&self, key: &str, file: &Path) -> Artifact {
         let bytes = std::fs::read(file).unwrap();
         self.upload_bytes(key, &bytes).await
     }
 
-    pub async fn upload_bytes(&self, key: &str, bytes: &[u8]) -> Artifact {
+    pub(crate) async fn upload_bytes(&self, key: &str, bytes: &[u8]) -> Artifact {
         let context = jetstream::new(self.nats.client().await);
         let store = context.get_object_store(BUCKET).await.unwrap();
         let mut content = bytes;
@@ -87,13 +87,13 @@ impl World {
     }
 
     /// A service called `name` made of the program `file`.
-    pub async fn service(&self, name: &str, file: &Path) -> WorkloadBuilder {
+    pub(crate) async fn service(&self, name: &str, file: &Path) -> WorkloadBuilder {
         let artifact = self.upload(name, file).await;
         Workload::builder(name.parse().unwrap(), WorkloadType::Elf, artifact)
     }
 
     /// Signs and seals for this world's node.
-    pub fn sealed(&self, workload: &Workload) -> Deployment {
+    pub(crate) fn sealed(&self, workload: &Workload) -> Deployment {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         workload
             .sign_and_seal(
@@ -106,31 +106,34 @@ impl World {
             .unwrap()
     }
 
-    pub async fn deploy(&self, workload: WorkloadBuilder) -> Result<RunResponse, DeployError> {
+    pub(crate) async fn deploy(
+        &self,
+        workload: WorkloadBuilder,
+    ) -> Result<RunResponse, DeployError> {
         self.client.deploy(&self.sealed(&workload.build().unwrap())).await
     }
 
-    pub async fn run(&self, workload: WorkloadBuilder) -> WorkloadId {
+    pub(crate) async fn run(&self, workload: WorkloadBuilder) -> WorkloadId {
         let reply = self.deploy(workload).await.unwrap();
         assert!(reply.started);
         assert_eq!(reply.issuer, self.issuer.public().to_string());
         reply.id.parse().unwrap()
     }
 
-    pub async fn stop_workload(&self, id: WorkloadId, name: &str) {
+    pub(crate) async fn stop_workload(&self, id: WorkloadId, name: &str) {
         let namespace = Default::default();
         let name = name.parse().unwrap();
         let node = self.node.id();
         self.client.stop(node, &namespace, id, &name, &self.issuer).await.unwrap();
     }
 
-    pub async fn end(self) -> StopReport {
+    pub(crate) async fn end(self) -> StopReport {
         self.node.stop(DRAIN).await
     }
 }
 
 /// Compiles a C program, statically, into `dir`.
-pub fn compile(dir: &Path, name: &str, source: &str) -> std::path::PathBuf {
+pub(crate) fn compile(dir: &Path, name: &str, source: &str) -> std::path::PathBuf {
     let program = dir.join(name);
     let file = dir.join(format!("{name}.c"));
     std::fs::write(&file, source).unwrap();

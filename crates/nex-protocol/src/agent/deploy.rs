@@ -1,8 +1,5 @@
 //! The request of a node that an agent run a workload, and the answer: `agentint.{id}.deploy`.
 
-use std::collections::BTreeMap;
-use std::fmt;
-
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -11,6 +8,7 @@ use crate::control::{
     MAX_TRIGGER_SUBJECT_BYTES, MAX_TRIGGER_SUBJECTS, RequestError, WorkloadType, arguments,
     required_text, time_of, triggers,
 };
+use crate::environment::Environment;
 use crate::json::{self, FieldError, Texts, read_like_go};
 use crate::name::{Namespace, WorkloadName};
 use crate::subject::TriggerSubject;
@@ -27,14 +25,14 @@ const MAX_NAME_BYTES: usize = 256;
 const REFUSED_WITHOUT_REASON: &str = "the agent gave no reason";
 
 /// A node asks an agent to run a workload. Checked: what an agent is sent fits together.
-#[derive(Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AgentDeployRequest {
     /// Arguments of the program, without its name.
     pub argv: Vec<String>,
     /// What the workload's owner says about it.
     pub description: String,
-    /// The environment of the workload, opened. Not shown by `Debug`.
-    pub environment: BTreeMap<String, String>,
+    /// The environment of the workload, opened. `Debug` shows its names only.
+    pub environment: Environment,
     /// Whether the service is started again when it fails.
     pub essential: bool,
     /// SHA-256 of the artifact in hex.
@@ -79,30 +77,11 @@ pub struct DeployExtensions {
     pub stop_grace_ms: Option<u64>,
 }
 
-impl fmt::Debug for AgentDeployRequest {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("AgentDeployRequest")
-            .field("namespace", &self.namespace)
-            .field("workload_name", &self.workload_name)
-            .field("workload_type", &self.workload_type)
-            .field("hash", &self.hash)
-            .field("total_bytes", &self.total_bytes)
-            .field("argv", &self.argv)
-            .field("environment", &self.environment.keys())
-            .field("essential", &self.essential)
-            .field("trigger_subjects", &self.trigger_subjects)
-            .field("retry_count", &self.retry_count)
-            .field("extensions", &self.extensions)
-            .finish_non_exhaustive()
-    }
-}
-
 #[derive(Default)]
 struct Fields {
     argv: Option<Texts<MAX_ARGUMENTS, MAX_ARGUMENT_BYTES>>,
     description: Option<String>,
-    environment: Option<BTreeMap<String, Option<String>>>,
+    environment: Option<Environment>,
     essential: Option<bool>,
     hash: Option<String>,
     namespace: Option<String>,
@@ -146,7 +125,7 @@ struct Wire<'a> {
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     argv: &'a [String],
     description: &'a str,
-    environment: &'a BTreeMap<String, String>,
+    environment: &'a Environment,
     essential: bool,
     hash: &'a str,
     namespace: &'a str,
@@ -185,12 +164,7 @@ impl AgentDeployRequest {
                 "description",
                 MAX_DESCRIPTION_BYTES,
             )?,
-            environment: fields
-                .environment
-                .unwrap_or_default()
-                .into_iter()
-                .map(|(key, value)| (key, value.unwrap_or_default()))
-                .collect(),
+            environment: fields.environment.unwrap_or_default(),
             essential: fields.essential.unwrap_or_default(),
             hash,
             namespace,

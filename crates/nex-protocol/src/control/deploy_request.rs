@@ -4,6 +4,8 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::{RequestError, WorkloadType};
+use crate::claims::MAX_TOKEN_CHARACTERS;
+use crate::environment::MAX_SEALED_CHARACTERS;
 use crate::json::{self, FieldError, Texts, read_like_go};
 use crate::key::CurvePublicKey;
 use crate::location::ArtifactLocation;
@@ -23,10 +25,6 @@ pub const MAX_TRIGGER_SUBJECTS: usize = 64;
 pub const MAX_TRIGGER_SUBJECT_BYTES: usize = 16 << 10;
 /// Longest description of a workload, in bytes.
 pub const MAX_DESCRIPTION_BYTES: usize = 4 << 10;
-/// Longest token of claims, in bytes.
-pub const MAX_WORKLOAD_JWT_BYTES: usize = 16 << 10;
-/// Longest sealed environment, in bytes of its base64 text.
-pub const MAX_ENVIRONMENT_TEXT_BYTES: usize = 512 << 10;
 /// Longest name of a JetStream domain, in bytes.
 pub const MAX_DOMAIN_BYTES: usize = 64;
 /// Longest public key, in bytes of its text; all of them have 56.
@@ -143,9 +141,8 @@ impl DeployRequest {
         .map_err(|source| RequestError::WorkloadType { field: "type", source })?;
         let location = json::required(fields.location, "location")?;
         let workload_jwt =
-            required_text("workload_jwt", fields.workload_jwt, MAX_WORKLOAD_JWT_BYTES)?;
-        let environment =
-            required_text("environment", fields.environment, MAX_ENVIRONMENT_TEXT_BYTES)?;
+            required_text("workload_jwt", fields.workload_jwt, MAX_TOKEN_CHARACTERS)?;
+        let environment = required_text("environment", fields.environment, MAX_SEALED_CHARACTERS)?;
         let sender =
             required_text("sender_public_key", fields.sender_public_key, MAX_KEY_TEXT_BYTES)?
                 .parse()

@@ -10,8 +10,7 @@ mod workload_type;
 
 pub use deploy_request::{
     DeployRequest, MAX_ARGUMENT_BYTES, MAX_ARGUMENTS, MAX_DESCRIPTION_BYTES, MAX_DOMAIN_BYTES,
-    MAX_ENVIRONMENT_TEXT_BYTES, MAX_REQUEST_BYTES, MAX_TRIGGER_SUBJECT_BYTES, MAX_TRIGGER_SUBJECTS,
-    MAX_WORKLOAD_JWT_BYTES,
+    MAX_REQUEST_BYTES, MAX_TRIGGER_SUBJECT_BYTES, MAX_TRIGGER_SUBJECTS,
 };
 pub(crate) use deploy_request::{arguments, required_text, time_of, triggers};
 pub use node_tag::{NodeTag, go_arch, go_os};

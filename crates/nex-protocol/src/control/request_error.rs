@@ -2,7 +2,7 @@
 
 use crate::json::FieldError;
 use crate::key::KeyError;
-use crate::subject::TriggerSubjectError as SubjectError;
+use crate::subject::TriggerSubjectError;
 use crate::timestamp::TimestampError;
 
 use super::{UnknownWorkloadType, WorkloadType};
@@ -49,7 +49,7 @@ pub enum RequestError {
         subject: String,
         /// What is wrong with it.
         #[source]
-        source: SubjectError,
+        source: TriggerSubjectError,
     },
     /// The JetStream domain is no name of one.
     #[error(

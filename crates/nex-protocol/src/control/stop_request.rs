@@ -3,9 +3,8 @@
 use serde::Serialize;
 
 use super::RequestError;
-use super::deploy_request::{
-    MAX_REQUEST_BYTES, MAX_WORKLOAD_JWT_BYTES, required_text, target_node,
-};
+use super::deploy_request::{MAX_REQUEST_BYTES, required_text, target_node};
+use crate::claims::MAX_TOKEN_CHARACTERS;
 use crate::json::{self, read_like_go};
 use crate::name::{NodeId, WorkloadId};
 
@@ -65,7 +64,7 @@ impl StopRequest {
             MAX_WORKLOAD_ID_BYTES,
         )?;
         let workload_jwt =
-            required_text("workload_jwt", fields.workload_jwt, MAX_WORKLOAD_JWT_BYTES)?;
+            required_text("workload_jwt", fields.workload_jwt, MAX_TOKEN_CHARACTERS)?;
         Ok(Self { workload_id, workload_jwt, target_node: target_node(fields.target_node)? })
     }
 

@@ -1,5 +1,7 @@
 //! Which workloads a workload ping asks for.
 
+use crate::subject::WorkloadPingScope;
+
 /// The question of `$NEX.WPING`, `$NEX.WPING.{namespace}` and
 /// `$NEX.WPING.{namespace}.{workload}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -8,6 +10,15 @@ pub struct WorkloadPingQuery<'a> {
     pub namespace: Option<&'a str>,
     /// The id or name of the workload; all of them when absent.
     pub workload: Option<&'a str>,
+}
+
+impl<'a> From<&'a WorkloadPingScope> for WorkloadPingQuery<'a> {
+    fn from(scope: &'a WorkloadPingScope) -> Self {
+        Self {
+            namespace: scope.namespace().map(AsRef::as_ref),
+            workload: scope.workload().map(crate::subject::Token::as_str),
+        }
+    }
 }
 
 impl WorkloadPingQuery<'_> {

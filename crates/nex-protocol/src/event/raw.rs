@@ -11,7 +11,7 @@ use time::{OffsetDateTime, UtcOffset};
 use super::{
     EventKind, JSON_CONTENT_TYPE, MAX_EVENT_ATTRIBUTE_BYTES, MAX_EVENT_BYTES, MAX_EVENT_EXTENSIONS,
 };
-use crate::json::FieldError;
+use crate::json::{self, FieldError};
 use crate::timestamp::{self, TimestampError};
 
 /// Why an event could not be taken.
@@ -197,7 +197,7 @@ impl Members {
         match self.attributes.remove(field) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => {
-                crate::json::filled(text, field, MAX_EVENT_ATTRIBUTE_BYTES).map(Some)
+                json::filled(text, field, MAX_EVENT_ATTRIBUTE_BYTES).map(Some)
             }
             Some(_) => Err(FieldError::WrongType {
                 field,
@@ -207,7 +207,7 @@ impl Members {
     }
 
     fn required_text(&mut self, field: &'static str) -> Result<String, FieldError> {
-        crate::json::required(self.text(field)?, field)
+        json::required(self.text(field)?, field)
     }
 }
 
@@ -255,7 +255,7 @@ impl RawEvent {
             return Err(FieldError::TooLarge { bytes, limit }.into());
         }
         let mut members: Members =
-            serde_json::from_slice(message).map_err(FieldError::NotAnObject)?;
+            serde_json::from_str(&json::text(message)).map_err(FieldError::NotAnObject)?;
         let spec_version = match members.attributes.get("specversion") {
             Some(Value::String(text)) if text == SpecVersion::V1.as_str() => SpecVersion::V1,
             Some(Value::String(text)) if text == SpecVersion::V03.as_str() => SpecVersion::V03,

@@ -354,7 +354,8 @@ impl Header {
         let cut = || ElfError::Truncated { length };
         let size = usize::from(self.layout.program_header());
         let mut table = vec![0; size * usize::from(self.program_headers)];
-        let read = file.read_some_at(&mut table, self.program_headers_at).map_err(ElfError::Read)?;
+        let read =
+            file.read_some_at(&mut table, self.program_headers_at).map_err(ElfError::Read)?;
         if read < table.len() {
             return Err(cut());
         }

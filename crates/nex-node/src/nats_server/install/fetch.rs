@@ -9,6 +9,7 @@ use tokio::process::Command;
 
 use super::super::binary::Places;
 use super::super::release::{PINNED_VERSION, Release};
+use super::super::spawner;
 use super::AttemptError;
 
 /// How long one tool may take: 7 MB over a slow line.
@@ -71,7 +72,8 @@ pub(super) async fn run(
     command.process_group(0).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
 
-    let mut child = command.spawn().map_err(|e| AttemptError::DoesNotStart(e.kind()))?;
+    let child = spawner::spawn_short(&mut command).await;
+    let mut child = child.map_err(|e| AttemptError::DoesNotStart(e.kind()))?;
     let group = child.id().and_then(|id| i32::try_from(id).ok());
     let mut complaint = Vec::new();
     let finished = tokio::time::timeout(DEADLINE, async {
