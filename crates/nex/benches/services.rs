@@ -36,7 +36,7 @@ const SERVICES: usize = 20;
 const PROGRAM: &str = r#"
 #include <stdio.h>
 #include <unistd.h>
-static const char ballast[BALLAST] = { 1 };
+static const volatile char ballast[BALLAST] = { 1 };
 int main(void) {
     printf("up %d\n", ballast[sizeof ballast - 1]);
     fflush(stdout);

@@ -1,4 +1,4 @@
-//! The folder of one server, and the lock that keeps a second one out.
+//! The folders of one server, and the locks that keep a second one out.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write as _};
@@ -13,22 +13,36 @@ use rustix::fs::{FlockOperation, flock};
 use super::error::StartError;
 use super::settings::NatsServerConfig;
 
+/// Name of the lock file in a folder.
+const LOCK_FILE: &str = "nex-nats-server.lock";
 /// How long a lock is waited for: after a node was killed, the kernel needs a
 /// moment to end its server.
 const LOCK_DEADLINE: Duration = Duration::from_secs(2);
 /// Pause between two tries.
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
-/// Makes the folder and locks it. The child inherits the lock, so it is held
-/// as long as *any* server works on the data, whatever became of its node.
-pub(super) async fn lock(config: &NatsServerConfig) -> Result<Arc<OwnedFd>, StartError> {
+/// What keeps other servers out as long as it is open.
+pub(super) type Locks = Arc<[OwnedFd]>;
+
+/// Makes the server's folder, and that of its streams where it is another one,
+/// and locks both. The child inherits the locks, so they are held as long as
+/// *any* server works on the data, whatever became of its node.
+pub(super) async fn lock(config: &NatsServerConfig) -> Result<Locks, StartError> {
+    let mut locks = vec![lock_folder(&config.data_dir).await?];
+    let elsewhere = config.jetstream.as_ref().and_then(|jetstream| jetstream.store_dir.as_ref());
+    if let Some(store) = elsewhere.filter(|store| **store != config.data_dir) {
+        locks.push(lock_folder(store).await?);
+    }
+    Ok(locks.into())
+}
+
+async fn lock_folder(folder: &Path) -> Result<OwnedFd, StartError> {
     let trouble = |path: &Path| {
         let path = path.to_owned();
         move |source| StartError::Data { path, source }
     };
-    let folder = &config.data_dir;
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(trouble(folder))?;
-    let path = config.lock_file();
+    let path = folder.join(LOCK_FILE);
     let file = File::options().create(true).append(true).mode(0o600).open(&path);
     let file = OwnedFd::from(file.map_err(trouble(&path))?);
 
@@ -43,9 +57,9 @@ pub(super) async fn lock(config: &NatsServerConfig) -> Result<Arc<OwnedFd>, Star
         }
     });
     match locked.await {
-        Ok(Ok(())) => Ok(Arc::new(file)),
+        Ok(Ok(())) => Ok(file),
         Ok(Err(error)) => Err(trouble(&path)(error.into())),
-        Err(_) => Err(StartError::DataInUse(folder.clone())),
+        Err(_) => Err(StartError::DataInUse(folder.to_owned())),
     }
 }
 

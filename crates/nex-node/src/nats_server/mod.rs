@@ -85,13 +85,13 @@ impl NatsServer {
     pub async fn start(config: NatsServerConfig) -> Result<Self, StartError> {
         // Checked before anything is touched.
         config.text(config.port)?;
-        let lock = data_dir::lock(&config).await?;
+        let locks = data_dir::lock(&config).await?;
         let token = CancellationToken::new();
         let (state, watching) = watch::channel(ServerState::Starting);
         let (first, started) = oneshot::channel();
         let (host, log) = (config.host, config.log_file());
         let scheme = if config.options.tls.is_some() { "tls" } else { "nats" };
-        let supervisor = supervisor::Supervisor::new(config, lock, state, first, token.clone());
+        let supervisor = supervisor::Supervisor::new(config, locks, state, first, token.clone());
         // Stops the child when the caller gives up this start.
         let stop = token.drop_guard();
         let task = tokio::spawn(supervisor.run());

@@ -67,10 +67,6 @@ impl NatsServerConfig {
         self.data_dir.join("ports")
     }
 
-    pub(super) fn lock_file(&self) -> PathBuf {
-        self.data_dir.join("lock")
-    }
-
     /// The text of the server's configuration file. It may hold secrets.
     pub(super) fn text(&self, port: Option<u16>) -> Result<String, StartError> {
         self.options.check()?;

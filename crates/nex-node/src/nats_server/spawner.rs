@@ -46,12 +46,12 @@ struct Job {
 #[allow(unsafe_code, reason = "pre_exec is the only place to set the death signal")]
 pub(super) async fn spawn_bound(
     mut command: Command,
-    inherited: Arc<OwnedFd>,
+    inherited: Arc<[OwnedFd]>,
 ) -> io::Result<Child> {
     let parent = getpid();
     command.process_group(0).kill_on_drop(true);
-    // SAFETY: the closure runs between fork and exec and makes three system
-    // calls; it allocates nothing and takes no lock. It owns the descriptor.
+    // SAFETY: the closure runs between fork and exec and makes a few system
+    // calls; it allocates nothing and takes no lock. It owns the descriptors.
     unsafe {
         command.pre_exec(move || {
             set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -59,7 +59,9 @@ pub(super) async fn spawn_bound(
             if getppid() != Some(parent) {
                 return Err(io::ErrorKind::NotFound.into());
             }
-            fcntl_setfd(&*inherited, FdFlags::empty())?;
+            for descriptor in &*inherited {
+                fcntl_setfd(descriptor, FdFlags::empty())?;
+            }
             Ok(())
         });
     }

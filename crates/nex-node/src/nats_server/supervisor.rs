@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::data_dir::Locks;
 use super::error::StartError;
 use super::log::Log;
 use super::policy::{Effect, Input, Supervision};
@@ -27,7 +27,7 @@ pub(super) struct Supervisor {
     config: NatsServerConfig,
     /// The port asked for, later the one that the server took.
     port: Option<u16>,
-    lock: Arc<OwnedFd>,
+    locks: Locks,
     log: Log,
     policy: Supervision,
     began: Instant,
@@ -50,7 +50,7 @@ struct Running {
 impl Supervisor {
     pub(super) fn new(
         config: NatsServerConfig,
-        lock: Arc<OwnedFd>,
+        locks: Locks,
         state: watch::Sender<ServerState>,
         first: oneshot::Sender<Result<u16, StartError>>,
         stop: CancellationToken,
@@ -59,7 +59,7 @@ impl Supervisor {
             port: config.port,
             log: Log::new(config.log_file()),
             config,
-            lock,
+            locks,
             policy: Supervision::new(),
             began: Instant::now(),
             state,
@@ -150,7 +150,7 @@ impl Supervisor {
         command.stdout(input.try_clone().map_err(spawn)?).stderr(input);
         // The command holds the writing ends of the pipe and is dropped by the
         // spawner, so the log ends with the child.
-        let child = spawner::spawn_bound(command, Arc::clone(&self.lock)).await.map_err(spawn)?;
+        let child = spawner::spawn_bound(command, Arc::clone(&self.locks)).await.map_err(spawn)?;
         let log_ended = self.log.follow(output).map_err(data(config.log_file()))?;
         let pid = child.id().unwrap_or_default();
         Ok(Running { child, pid, ports, log_ended })

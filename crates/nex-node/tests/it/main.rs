@@ -10,6 +10,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod artifacts;
+mod flood;
 mod go;
 mod hostile;
 mod nats_server;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nex_node::nats_server::{
-    Authorization, Binary, NatsServer, NatsServerConfig, Places, Reason, ServerOptions,
+    Authorization, Binary, JetStream, NatsServer, NatsServerConfig, Places, Reason, ServerOptions,
     ServerState, StartError,
 };
 use nex_testkit::{DEADLINE, nats_server_binary, process, wait_for, wait_until};
@@ -169,6 +169,25 @@ async fn a_data_folder_belongs_to_one_server() {
     async_nats::connect(server.url()).await.unwrap();
     server.stop().await;
     NatsServer::start(config(&folder).await).await.unwrap().stop().await;
+}
+
+#[tokio::test]
+async fn streams_elsewhere_belong_to_one_server_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let with_store = async |data: &str| {
+        let mut config = NatsServerConfig::new(real().await, folder.path().join(data));
+        let store_dir = Some(folder.path().join("store"));
+        config.jetstream = Some(JetStream { store_dir, ..JetStream::default() });
+        NatsServer::start(config).await
+    };
+    let server = with_store("one").await.unwrap();
+    put(&server.url(), "kept").await;
+    let error = with_store("two").await.unwrap_err();
+    assert!(matches!(&error, StartError::DataInUse(path) if path.ends_with("store")), "{error}");
+    server.stop().await;
+    let server = with_store("two").await.unwrap();
+    assert_eq!(get(&server.url()).await, "kept");
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -1,0 +1,16 @@
+//! What the program prints: data on standard output, messages on standard
+//! error, so that `nex ps --json | jq` sees nothing but data.
+
+mod paint;
+mod printable;
+mod printer;
+mod progress;
+mod table;
+mod time_text;
+
+pub(crate) use paint::{Colour, Paint};
+pub(crate) use printable::printable;
+pub(crate) use printer::Printer;
+pub(crate) use progress::UploadBar;
+pub(crate) use table::Table;
+pub(crate) use time_text::time_text;
