@@ -267,6 +267,8 @@ impl Checker<'_> {
         let sandbox = file.sandbox.unwrap_or(SandboxChoice::Auto);
         let wanted = explicit || file.legacy_agents == Some(true) || sandbox.is_virtual_machine();
         if !wanted {
+            // So that the effective configuration shows no address where there is none.
+            (file.internal_node_host, file.internal_node_port) = (None, None);
             return None;
         }
         let host = file.internal_node_host.get_or_insert_with(|| Ipv4Addr::LOCALHOST.to_string());

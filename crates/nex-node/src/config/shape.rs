@@ -145,6 +145,9 @@ impl<'a> Reader<'a> {
         if let Some(values) = schema.get("additionalProperties").filter(|s| s.is_object()) {
             return Some((written.to_owned(), values));
         }
+        if self.warnings.len() >= MAX_FINDINGS {
+            return None;
+        }
         let suggestion = suggest(self.root, schema, path, written);
         self.warn(member, join(path, written), WarningKind::UnknownKey { suggestion });
         None
@@ -241,7 +244,7 @@ fn types(schema: &Value) -> impl Iterator<Item = &str> {
     one.into_iter().chain(many.into_iter().flatten().filter_map(Value::as_str))
 }
 
-fn allows(schema: &Value, wanted: &str) -> bool {
+pub(super) fn allows(schema: &Value, wanted: &str) -> bool {
     types(schema).any(|name| name == wanted)
 }
 
@@ -267,7 +270,7 @@ fn in_range(schema: &Value, number: i128) -> bool {
 }
 
 /// The texts that a schema lists, if it lists them.
-fn choices(schema: &Value) -> Vec<&str> {
+pub(super) fn choices(schema: &Value) -> Vec<&str> {
     let listed = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
     let described = schema.get("oneOf").and_then(Value::as_array).into_iter().flatten();
     listed
