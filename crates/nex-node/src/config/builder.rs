@@ -47,7 +47,7 @@ fn milliseconds(duration: Duration) -> u32 {
 
 impl ConfigBuilder {
     fn path(&mut self, key: &str, path: &Path) -> Option<String> {
-        utf8(key, path, Origin::Program).map_err(|problem| self.problems.push(problem)).ok()
+        utf8(key, path, Origin::Program).map_err(|problem| self.problems.push(*problem)).ok()
     }
 
     /// What workloads are put into.

@@ -152,7 +152,7 @@ impl Sources {
         if let Some(dir) = &overrides.state_dir {
             match utf8("state_dir", dir, Origin::Flag) {
                 Ok(dir) => flags.state_dir = Some(dir),
-                Err(problem) => self.add_problem(problem),
+                Err(problem) => self.add_problem(*problem),
             }
         }
         self.add_typed(&flags, Origin::Flag);
@@ -181,14 +181,16 @@ impl Sources {
 }
 
 /// The text of a path, which is what a configuration can hold.
-pub(super) fn utf8(key: &str, path: &Path, origin: Origin) -> Result<String, Problem> {
-    path.to_str().map(str::to_owned).ok_or_else(|| Problem {
-        place: Place::of(origin),
-        key: key.to_owned(),
-        kind: ProblemKind::Unexpected {
-            found: describe_text(&path.to_string_lossy()),
-            expected: "a path in UTF-8".to_owned(),
-        },
+pub(super) fn utf8(key: &str, path: &Path, origin: Origin) -> Result<String, Box<Problem>> {
+    path.to_str().map(str::to_owned).ok_or_else(|| {
+        Box::new(Problem {
+            place: Place::of(origin),
+            key: key.to_owned(),
+            kind: ProblemKind::Unexpected {
+                found: describe_text(&path.to_string_lossy()),
+                expected: "a path in UTF-8".to_owned(),
+            },
+        })
     })
 }
 
