@@ -14,6 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::endpoint::Hub;
 use super::line::Line;
 use super::link::Responder;
+use super::nexcache::Facade;
 use super::outbox::run_writer;
 use super::seat::{Inbound, Seat};
 use super::session::{Effect, Session};
@@ -46,6 +47,7 @@ where
         decoder: Decoder::new(limits.protocol_of_strangers()),
         seat: None,
         ticket: Some(entrance.ticket),
+        facade: None,
         hub,
     };
     let reason = connection.read(reader).await;
@@ -63,6 +65,8 @@ struct Connection {
     /// Whose connection it is, once that is known.
     seat: Option<Arc<Seat>>,
     ticket: Option<OwnedSemaphorePermit>,
+    /// Made when the agent first asks for it.
+    facade: Option<Facade>,
 }
 
 impl Connection {
@@ -158,7 +162,15 @@ impl Connection {
                 Box::pin(self.handle(op)).await
             }
             Effect::Inbound(kind, publish) => self.inbound(kind, publish).await,
-            Effect::JetStream(_) => ControlFlow::Continue(()),
+            Effect::JetStream(publish) => {
+                if let Some(seat) = &self.seat {
+                    let facade = self.facade.get_or_insert_with(|| {
+                        Facade::new(Arc::clone(&self.line), Arc::clone(seat))
+                    });
+                    facade.handle(&publish);
+                }
+                ControlFlow::Continue(())
+            }
         }
     }
 

@@ -144,6 +144,20 @@ impl Line {
         effect
     }
 
+    /// Says a refusal that was found out later.
+    pub(super) fn refuse(&self, refusal: Effect) {
+        if let Effect::Refuse { text, .. } = refusal {
+            let mut state = self.state();
+            encode_err(state.outbox.lines(), &text);
+            self.after_queueing(state);
+        }
+    }
+
+    /// Largest message, in bytes.
+    pub(super) fn max_payload(&self) -> usize {
+        self.limits.max_payload
+    }
+
     /// The connection is this agent's.
     pub(super) fn admit(&self, id: WorkloadId) {
         self.state().session.admit(id);
@@ -278,11 +292,6 @@ impl Line {
         self.closed.cancelled().await;
     }
 
-    /// Whether it was.
-    pub(super) fn is_closed(&self) -> bool {
-        self.closed.is_cancelled()
-    }
-
     /// The connection's last message to the node was handed over.
     pub(super) fn mark_gone(&self) {
         self.gone.cancel();
@@ -347,10 +356,5 @@ impl Line {
             }
             subscribed.await;
         }
-    }
-
-    /// Whether somebody listens at `subject` now.
-    pub(super) fn has_listener(&self, subject: &str) -> bool {
-        self.state().session.subscriptions().interest(subject)
     }
 }

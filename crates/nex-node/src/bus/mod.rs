@@ -23,6 +23,7 @@ mod endpoint;
 mod line;
 mod link;
 mod listener;
+mod nexcache;
 mod outbox;
 mod requests;
 mod seat;

@@ -125,14 +125,6 @@ impl Session {
         }
     }
 
-    /// Whose connection it is.
-    pub(super) fn agent(&self) -> Option<WorkloadId> {
-        match self.phase {
-            Phase::Admitted(id) => Some(id),
-            Phase::AwaitingConnect | Phase::AwaitingVerdict | Phase::Unclaimed => None,
-        }
-    }
-
     /// The client wants `+OK`.
     pub(super) fn is_verbose(&self) -> bool {
         self.verbose

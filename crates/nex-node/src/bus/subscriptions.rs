@@ -47,17 +47,15 @@ impl Subscriptions {
     pub(super) fn remove(&mut self, sid: &str, max: Option<u64>) {
         let Some(at) = self.held.iter().position(|held| &*held.sid == sid) else { return };
         match max {
-            Some(max) if max > 0 => {
+            Some(max) if self.held.get(at).is_some_and(|held| held.delivered < max) => {
                 if let Some(held) = self.held.get_mut(at) {
-                    if held.delivered < max {
-                        held.max = Some(max);
-                        return;
-                    }
+                    held.max = Some(max);
                 }
             }
-            _ => {}
+            _ => {
+                self.held.remove(at);
+            }
         }
-        self.held.remove(at);
     }
 
     /// Whether anyone listens to this subject.
@@ -75,11 +73,6 @@ impl Subscriptions {
             self.held.remove(at);
         }
         Some(sid)
-    }
-
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.held.len()
     }
 
     /// Forgets all of them.
@@ -132,6 +125,5 @@ mod tests {
         assert_eq!(all.add("d".parse().unwrap(), "4", 3), Err(TooMany));
         assert_eq!(all.add("d".parse().unwrap(), "3", 3), Ok(()));
         assert!(!all.interest("d"));
-        assert_eq!(all.len(), 3);
     }
 }

@@ -2,6 +2,8 @@
 
 mod basics;
 mod hostile;
+mod legacy;
+mod nexcache;
 mod wire;
 
 use std::time::Duration;

@@ -70,6 +70,12 @@ impl Wire {
         assert_eq!(self.next().await, Some(ServerOp::Pong));
     }
 
+    /// As [`Wire::pong`] where messages may come in between.
+    pub(crate) async fn pong_among_others(&mut self) {
+        self.send("PING\n").await;
+        while self.next().await != Some(ServerOp::Pong) {}
+    }
+
     /// The next thing the endpoint says but pings, `None` at the end.
     pub(crate) async fn next(&mut self) -> Option<ServerOp> {
         loop {
