@@ -28,8 +28,9 @@ impl OwnNats {
             None => default_state_dir()?,
         };
         // The server runs elsewhere: a relative path would mean another folder.
-        let state_dir = std::path::absolute(&state_dir)
-            .with_context(|| format!("cannot use {}; name another --state-dir", state_dir.display()))?;
+        let state_dir = std::path::absolute(&state_dir).with_context(|| {
+            format!("cannot use {}; name another --state-dir", state_dir.display())
+        })?;
         let mut server = NatsServerConfig::new(binary, state_dir.join(FOLDER));
         server.host = settings.host;
         server.port = settings.port;
