@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use nex_protocol::name::WorkloadId;
 use nex_protocol::nats::ServerInfo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::listener::{self, BusError, UnixSocket};
+use super::listener::{self, BusError, Gate, UnixSocket};
 use super::seat::{AgentSeat, Seat};
 use super::secret::AgentSecret;
 use super::{BusConfig, BusLimits, LegacyPolicy};
@@ -108,6 +109,7 @@ struct Open {
     hub: Arc<Hub>,
     unix: UnixSocket,
     tcp: Option<SocketAddr>,
+    streams: Gate,
 }
 
 impl Drop for Open {
@@ -141,7 +143,7 @@ impl Endpoint {
             None => None,
         };
         hub.tasks.spawn(listener::accept_unix(Arc::clone(&hub), unix_listener));
-        Ok(Self { open: Arc::new(Open { hub, unix, tcp }) })
+        Ok(Self { open: Arc::new(Open { streams: Gate::new(&hub, false), hub, unix, tcp }) })
     }
 
     /// Path of the socket for local agents.
@@ -154,6 +156,21 @@ impl Endpoint {
     #[must_use]
     pub fn tcp(&self) -> Option<SocketAddr> {
         self.open.tcp
+    }
+
+    /// Serves an agent over a stream that came another way, such as a virtual machine's serial
+    /// or vsock device. It has to show its secret as on the sockets.
+    ///
+    /// # Errors
+    /// [`BusError::TooManyStrangers`] while too many such streams have not authenticated.
+    pub fn serve<S>(&self, stream: S) -> Result<(), BusError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let ticket = self.open.streams.ticket().ok_or(BusError::TooManyStrangers)?;
+        let (reader, writer) = tokio::io::split(stream);
+        self.open.streams.admit(&self.open.hub, reader, writer, ticket);
+        Ok(())
     }
 
     /// Lets an agent connect, with a new secret.

@@ -92,6 +92,9 @@ pub enum BusError {
         #[source]
         source: io::Error,
     },
+    /// Too many connections have not authenticated.
+    #[error("too many connections wait for authentication: try again in a few seconds")]
+    TooManyStrangers,
     /// An agent of this id has a seat already.
     #[error("agent {id} is registered already: drop its seat first")]
     Duplicate {
@@ -239,22 +242,30 @@ pub(super) async fn accept_tcp(hub: Arc<Hub>, listener: TcpListener) {
 
 /// Counts the connections of one listener that are nobody's yet, so that strangers on one cannot
 /// shut agents out of the other.
-struct Gate {
+#[derive(Debug)]
+pub(super) struct Gate {
     strangers: Arc<Semaphore>,
     legacy: bool,
 }
 
 impl Gate {
-    fn new(hub: &Hub, legacy: bool) -> Self {
+    pub(super) fn new(hub: &Hub, legacy: bool) -> Self {
         Self { strangers: Arc::new(Semaphore::new(hub.limits().max_unauthenticated)), legacy }
     }
 
-    fn ticket(&self) -> Option<OwnedSemaphorePermit> {
+    /// A place among the strangers, if there is one.
+    pub(super) fn ticket(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.strangers).try_acquire_owned().ok()
     }
 
-    fn admit<R, W>(&self, hub: &Arc<Hub>, reader: R, writer: W, ticket: OwnedSemaphorePermit)
-    where
+    /// Serves a connection that has a ticket.
+    pub(super) fn admit<R, W>(
+        &self,
+        hub: &Arc<Hub>,
+        reader: R,
+        writer: W,
+        ticket: OwnedSemaphorePermit,
+    ) where
         R: AsyncRead + Unpin + Send + 'static,
         W: AsyncWrite + Unpin + Send + 'static,
     {

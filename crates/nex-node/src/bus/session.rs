@@ -278,3 +278,6 @@ fn is_own_pattern(pattern: &SubjectPattern, id: Option<WorkloadId>) -> bool {
 fn is_own_subject(subject: &str, id: WorkloadId) -> bool {
     claimed_id(subject) == Some(id) && subject.parse::<Subject>().is_ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,8 +17,8 @@ async fn without_the_right_secret_nobody_gets_in() {
     let mine = bus.endpoint.register(WorkloadId::generate()).unwrap();
     let other = bus.endpoint.register(WorkloadId::generate()).unwrap();
     let right = credentials(&mine);
-    type Spoil<'a> = Box<dyn Fn(&mut ConnectOptions) + 'a>;
-    let wrong: [Spoil<'_>; 6] = [
+    type Change<'a> = Box<dyn Fn(&mut ConnectOptions) + 'a>;
+    let wrong: [Change<'_>; 6] = [
         Box::new(|options| options.pass = Some(other.secret().to_owned())),
         Box::new(|options| options.user = Some(other.id().to_string())),
         Box::new(|options| options.user = Some(WorkloadId::generate().to_string())),
