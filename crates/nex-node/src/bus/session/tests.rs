@@ -40,7 +40,8 @@ fn subject() -> impl Strategy<Value = String> {
 }
 
 fn op() -> impl Strategy<Value = ClientOp> {
-    let credentials = prop_oneof![Just(None), Just(Some(MINE.to_owned())), Just(Some(String::new()))];
+    let credentials =
+        prop_oneof![Just(None), Just(Some(MINE.to_owned())), Just(Some(String::new()))];
     prop_oneof![
         1 => (credentials.clone(), credentials, any::<bool>()).prop_map(|(user, pass, verbose)| {
             let options = ConnectOptions { user, pass, verbose, headers: true, no_responders: true, ..ConnectOptions::default() };
