@@ -27,7 +27,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     StartError,
     artifact::{ArtifactCache, ObjectSource},
-    bus::{BusConfig, Endpoint},
+    bus::{BusConfig, BusLimits, Endpoint, LegacyPolicy},
     config::{Config, SandboxChoice},
     control::{Handler, Listener, NodeFacts},
     deploy::Deployer,
@@ -136,7 +136,8 @@ impl Node {
         let endpoint = Endpoint::start(BusConfig {
             unix: state.bus_socket().to_owned(),
             tcp: config.bus_tcp,
-            legacy: config.legacy_agents,
+            legacy: config.legacy_agents.then(LegacyPolicy::default),
+            limits: BusLimits::default(),
         })
         .await
         .map_err(StartError::Bus)?;

@@ -26,6 +26,10 @@ use super::{
 /// Bytes asked for at once.
 const BATCH_BYTES: u64 = 4 * 1024 * 1024;
 
+/// How a server says that a batch holds as many bytes as were asked for; the
+/// NATS library makes an error of it.
+const BATCH_IS_FULL: &str = "Message Size Exceeds MaxBytes";
+
 /// Messages asked for at once, however small they are.
 const BATCH_MESSAGES: u64 = 256;
 
@@ -216,7 +220,14 @@ impl Object<'_> {
                 .await
                 .map_err(|_| self.read_failed(ReadError::Stalled(STALL.as_secs())))?
             {
-                let message = message.map_err(|error| read_failed(&error))?;
+                let message = match message {
+                    Ok(message) => message,
+                    // The next chunk no longer fits into what was asked for at
+                    // once: the server ends the batch, and the rest comes with
+                    // the next one.
+                    Err(error) if error.to_string().contains(BATCH_IS_FULL) => break,
+                    Err(error) => return Err(read_failed(&error)),
+                };
                 received = received.saturating_add(message.payload.len() as u64);
                 chunks += 1;
                 if !sink(message.message.payload).await || received >= wanted {

@@ -1,320 +1,233 @@
-//! One agent's connection: a task that reads and one that writes.
+//! The task that reads one connection.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use nex_protocol::{
-    name::WorkloadId,
-    nats::{
-        ClientOp, Decoder, ErrKind, HeaderMap, Limits, NO_RESPONDERS, OK, PING, PONG, Publish,
-        ServerInfo, encode_err, encode_info, encode_msg,
-    },
-    subject::AgentSubjectKind,
-};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    time::{Instant, interval, timeout_at},
-};
-use tokio_util::sync::CancellationToken;
+use nex_protocol::agent::MAX_AGENT_LOG_BYTES;
+use nex_protocol::nats::{ClientOp, Decoder, ErrKind, Publish};
+use nex_protocol::subject::AgentSubjectKind;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, MissedTickBehavior};
 
-use super::{
-    link::{LinkState, Reply, WRITE_QUEUE},
-    registry::Registry,
-    seat::{Inbound, Responder},
-    session::{Effect, Session},
-};
+use super::endpoint::Hub;
+use super::line::Line;
+use super::link::Responder;
+use super::nexcache::Facade;
+use super::outbox::run_writer;
+use super::seat::{Inbound, Seat};
+use super::session::{Effect, Session};
 
-/// From the accept to a right `CONNECT`.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+/// Bytes asked of the socket at a time.
+const READ_CHUNK: usize = 16 * 1024;
 
-/// Between two `PING`s to an agent.
-const PING_PERIOD: Duration = Duration::from_secs(2);
-
-/// `PING`s without an answer after which an agent is gone.
-const MAX_SILENT_PINGS: u32 = 5;
-
-/// Bytes asked of the socket at once.
-const READ_SIZE: usize = 32 * 1024;
-
-/// Frames written in one go.
-const WRITE_BATCH: usize = 64;
-
-/// What a connection needs of the endpoint.
-#[derive(Debug, Clone)]
-pub(super) struct Door {
-    pub(super) registry: Arc<Registry>,
+/// How a connection came in.
+pub(super) struct Entrance {
+    /// It may claim to be a legacy agent.
     pub(super) legacy: bool,
-    pub(super) strangers: Arc<Semaphore>,
-    pub(super) stop: CancellationToken,
+    /// Its place among those that are nobody's yet; given back with the verdict.
+    pub(super) ticket: OwnedSemaphorePermit,
 }
 
-/// Why a connection ends.
-enum End {
-    /// The agent hung up, or was told to.
-    Over,
-    /// It made a mistake that ends it.
-    Refused(ErrKind),
+/// Serves one connection from its first byte to its last.
+pub(super) async fn serve<R, W>(hub: Arc<Hub>, reader: R, writer: W, entrance: Entrance)
+where
+    R: AsyncRead + Unpin + Send,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    let limits = hub.limits();
+    let number = hub.next_connection();
+    let session = Session::new(entrance.legacy, limits.max_subscriptions);
+    let info = hub.info(number, !entrance.legacy);
+    let line = Arc::new(Line::new(number, limits, session, &info));
+    hub.tasks().spawn(run_writer(Arc::clone(&line), writer));
+    let mut connection = Connection {
+        line: Arc::clone(&line),
+        decoder: Decoder::new(limits.protocol_of_strangers()),
+        seat: None,
+        ticket: Some(entrance.ticket),
+        facade: None,
+        hub,
+    };
+    let reason = connection.read(reader).await;
+    line.close(reason);
+    if let Some(seat) = connection.seat.take() {
+        tracing::debug!(connection = number, agent = %seat.id(), reason = reason.map(ErrKind::as_str), "agent's connection ended");
+        seat.leave(&line).await;
+    }
 }
 
 struct Connection {
-    door: Door,
-    session: Arc<Mutex<Session>>,
-    frames: mpsc::Sender<Bytes>,
-    hang_up: CancellationToken,
-    /// Set once the agent is known.
-    attached: Option<(Arc<LinkState>, u64)>,
-    /// Given back once the agent is known.
-    stranger: Option<OwnedSemaphorePermit>,
-    silent_pings: u32,
-}
-
-/// Serves one connection to its end.
-pub(super) async fn serve<S>(stream: S, door: Door, place: OwnedSemaphorePermit)
-where
-    S: AsyncRead + AsyncWrite + Send + 'static,
-{
-    let (reader, writer) = tokio::io::split(stream);
-    let (frames, queue) = mpsc::channel(WRITE_QUEUE);
-    let hang_up = door.stop.child_token();
-    let write = tokio::spawn(write(writer, queue, hang_up.clone()));
-    let session = Arc::new(Mutex::new(Session::new(door.legacy)));
-    let mut connection = Connection {
-        door,
-        session,
-        frames,
-        hang_up,
-        attached: None,
-        stranger: Some(place),
-        silent_pings: 0,
-    };
-    if let End::Refused(kind) = connection.run(reader).await {
-        let mut frame = BytesMut::new();
-        encode_err(&mut frame, kind.as_str());
-        let _ = connection.frames.try_send(frame.freeze());
-    }
-    if let Some((link, number)) = connection.attached.take()
-        && link.detach(number)
-    {
-        link.said.say(Inbound::Disconnected).await;
-    }
-    // The writer ends when the last sender is gone, after what is queued.
-    drop(connection);
-    let _ = write.await;
-}
-
-async fn write<S: AsyncWrite>(
-    mut writer: WriteHalf<S>,
-    mut queue: mpsc::Receiver<Bytes>,
-    hang_up: CancellationToken,
-) {
-    let mut batch = Vec::with_capacity(WRITE_BATCH);
-    let mut buffer = BytesMut::new();
-    loop {
-        let count = tokio::select! {
-            biased;
-            count = queue.recv_many(&mut batch, WRITE_BATCH) => count,
-            () = hang_up.cancelled() => break,
-        };
-        if count == 0 {
-            break;
-        }
-        let written = if let [frame] = batch.as_slice() {
-            writer.write_all(frame).await
-        } else {
-            buffer.clear();
-            batch.iter().for_each(|frame| buffer.extend_from_slice(frame));
-            writer.write_all(&buffer).await
-        };
-        batch.clear();
-        if written.is_err() {
-            hang_up.cancel();
-            break;
-        }
-    }
-    let _ = writer.shutdown().await;
+    hub: Arc<Hub>,
+    line: Arc<Line>,
+    decoder: Decoder,
+    /// Whose connection it is, once that is known.
+    seat: Option<Arc<Seat>>,
+    ticket: Option<OwnedSemaphorePermit>,
+    /// Made when the agent first asks for it.
+    facade: Option<Facade>,
 }
 
 impl Connection {
-    async fn run<S: AsyncRead>(&mut self, mut reader: ReadHalf<S>) -> End {
-        if !self.send_info() {
-            return End::Over;
-        }
-        let mut decoder = Decoder::new(Limits::default());
-        let deadline = Instant::now() + CONNECT_DEADLINE;
-        let mut pings = interval(PING_PERIOD);
-        pings.tick().await;
+    /// Reads until the end; gives the last word to the agent, if there is one.
+    async fn read<R: AsyncRead + Unpin>(&mut self, mut reader: R) -> Option<ErrKind> {
+        let limits = self.hub.limits();
+        let mut deadline = std::pin::pin!(tokio::time::sleep(limits.connect_deadline));
+        let mut ping = ping_clock(limits.ping_interval);
+        let (mut heard, mut pings_out) = (true, 0);
         loop {
             loop {
-                match decoder.next_client_op() {
-                    Ok(None) => break,
+                match self.decoder.next_client_op() {
                     Ok(Some(op)) => {
-                        if let Some(end) = self.operate(op).await {
-                            return end;
+                        let is_connect = matches!(op, ClientOp::Connect(_));
+                        if let ControlFlow::Break(reason) = self.handle(op).await {
+                            return reason;
+                        }
+                        if let Some(policy) = self.hub.legacy().filter(|_| is_connect) {
+                            deadline.as_mut().reset(Instant::now() + policy.claim_deadline);
                         }
                     }
+                    Ok(None) => break,
                     Err(error) => {
-                        tracing::debug!(%error, "an agent does not speak the protocol");
-                        return End::Refused(error.err_kind());
+                        tracing::debug!(connection = self.line.number(), %error, "unreadable");
+                        return Some(if self.seat.is_some() {
+                            error.err_kind()
+                        } else {
+                            // A stranger learns nothing about the parser.
+                            ErrKind::AuthorizationViolation
+                        });
                     }
                 }
             }
-            decoder.buffer_mut().reserve(READ_SIZE);
-            let hang_up = self.hang_up.clone();
-            let known = self.stranger.is_none();
-            let read = async {
-                if known {
-                    Ok(reader.read_buf(decoder.buffer_mut()).await)
-                } else {
-                    timeout_at(deadline, reader.read_buf(decoder.buffer_mut())).await
-                }
-            };
+            self.decoder.reserve(READ_CHUNK);
             tokio::select! {
-                read = read => match read {
-                    Err(_) => return End::Refused(ErrKind::AuthenticationTimeout),
-                    Ok(Ok(0) | Err(_)) => return End::Over,
-                    Ok(Ok(_)) => self.silent_pings = 0,
+                biased;
+                () = self.line.closed() => return None,
+                () = self.hub.shutdown().cancelled() => return None,
+                () = &mut deadline, if self.seat.is_none() => {
+                    return Some(ErrKind::AuthenticationTimeout);
+                }
+                read = reader.read_buf(self.decoder.buffer_mut()) => match read {
+                    Ok(0) | Err(_) => return None,
+                    // Anything it says is a sign of life.
+                    Ok(_) => heard = true,
                 },
-                _ = pings.tick(), if known => {
-                    self.silent_pings += 1;
-                    if self.silent_pings > MAX_SILENT_PINGS {
-                        return End::Refused(ErrKind::StaleConnection);
+                _ = ping.tick(), if self.seat.is_some() => {
+                    if std::mem::take(&mut heard) {
+                        pings_out = 0;
+                    } else if pings_out >= limits.max_pings_out {
+                        return Some(ErrKind::StaleConnection);
+                    } else {
+                        pings_out += 1;
+                        self.line.ping();
                     }
-                    // A full queue means that the agent does not read.
-                    let _ = self.frames.try_send(Bytes::from_static(PING));
                 }
-                () = hang_up.cancelled() => return End::Over,
             }
         }
     }
 
-    fn session(&self) -> MutexGuard<'_, Session> {
-        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    async fn handle(&mut self, op: ClientOp) -> ControlFlow<Option<ErrKind>> {
+        match self.line.step(op) {
+            Effect::Nothing
+            | Effect::Accepted
+            // Done by the line.
+            | Effect::Pong
+            | Effect::Refuse { .. }
+            | Effect::Answer(..)
+            | Effect::NobodyListens(_) => ControlFlow::Continue(()),
+            Effect::Close(kind) => ControlFlow::Break(Some(kind)),
+            Effect::Verify { user, pass } => match self.hub.authenticate(&user, &pass) {
+                Some(seat) => {
+                    self.line.admit(seat.id());
+                    let taken = seat.take(&self.line).await;
+                    self.seated(seat, taken.is_ok())?;
+                    self.line.acknowledge();
+                    ControlFlow::Continue(())
+                }
+                None => {
+                    tracing::warn!(user, "a connection with wrong credentials was refused");
+                    ControlFlow::Break(Some(ErrKind::AuthorizationViolation))
+                }
+            },
+            Effect::Claim { id, op } => {
+                let Some(seat) = self.hub.claimable(id) else {
+                    tracing::warn!(agent = %id, "a connection claimed an agent it cannot be");
+                    return ControlFlow::Break(Some(ErrKind::AuthorizationViolation));
+                };
+                self.line.admit(id);
+                let taken = seat.claim(&self.line).await;
+                self.seated(seat, taken.is_ok())?;
+                // The session knows the agent now, so that this goes one level deep at most.
+                Box::pin(self.handle(op)).await
+            }
+            Effect::Inbound(kind, publish) => self.inbound(kind, publish).await,
+            Effect::JetStream(publish) => {
+                if let Some(seat) = &self.seat {
+                    let facade = self.facade.get_or_insert_with(|| {
+                        Facade::new(Arc::clone(&self.line), Arc::clone(seat))
+                    });
+                    facade.handle(&publish);
+                }
+                ControlFlow::Continue(())
+            }
+        }
     }
 
-    fn send_info(&self) -> bool {
-        let info = ServerInfo {
-            server_id: "nex".to_owned(),
-            server_name: "nex-node".to_owned(),
-            version: "2.10.0".to_owned(),
-            headers: true,
-            max_payload: Limits::DEFAULT_PAYLOAD,
-            proto: 1,
-            auth_required: !self.door.legacy,
-            jetstream: self.door.legacy,
-            ..ServerInfo::default()
+    fn seated(&mut self, seat: Arc<Seat>, taken: bool) -> ControlFlow<Option<ErrKind>> {
+        if !taken {
+            return ControlFlow::Break(Some(ErrKind::AuthorizationViolation));
+        }
+        self.ticket = None;
+        self.decoder.set_limits(self.hub.limits().protocol());
+        self.seat = Some(seat);
+        ControlFlow::Continue(())
+    }
+
+    async fn inbound(
+        &mut self,
+        kind: AgentSubjectKind,
+        publish: Publish,
+    ) -> ControlFlow<Option<ErrKind>> {
+        let Some(seat) = &self.seat else {
+            return ControlFlow::Break(Some(ErrKind::AuthorizationViolation));
         };
-        let mut frame = BytesMut::new();
-        encode_info(&mut frame, &info).is_ok() && self.frames.try_send(frame.freeze()).is_ok()
-    }
-
-    async fn operate(&mut self, op: ClientOp) -> Option<End> {
-        let effects = self.session().step(op);
-        for effect in effects {
-            match effect {
-                Effect::Authenticate { user, secret } => {
-                    let Some((id, link)) = self.door.registry.authenticate(&user, &secret) else {
-                        tracing::warn!("a connection to the bus had no right secret");
-                        return Some(End::Refused(ErrKind::AuthorizationViolation));
-                    };
-                    let more = self.session().authenticated(id);
-                    self.attach(link).await;
-                    if more.contains(&Effect::Ok) {
-                        self.send(Bytes::from_static(OK)).await;
-                    }
-                }
-                Effect::Identify(id) => {
-                    let Some(link) = self.identify(id) else {
-                        return Some(End::Refused(ErrKind::AuthorizationViolation));
-                    };
-                    self.attach(link).await;
-                }
-                Effect::Pong => self.send(Bytes::from_static(PONG)).await,
-                Effect::Ok => self.send(Bytes::from_static(OK)).await,
-                Effect::Complain(kind) => {
-                    let mut frame = BytesMut::new();
-                    encode_err(&mut frame, kind.as_str());
-                    self.send(frame.freeze()).await;
-                }
-                Effect::Close(kind) => return Some(End::Refused(kind)),
-                Effect::Answer { request, message } => {
-                    if let Some((link, _)) = &self.attached {
-                        let Publish { headers, payload, .. } = message;
-                        link.answer(request, Reply { headers, payload });
-                    }
-                }
-                Effect::Said { kind, message } => self.said(kind, message).await,
-                Effect::NoResponders(message) => self.no_responders(&message).await,
+        let body = publish.payload;
+        let reply = Responder::new(Arc::clone(&self.line), publish.reply);
+        let message = match kind {
+            AgentSubjectKind::Handshake => Inbound::Handshake { body, reply },
+            AgentSubjectKind::Event(kind) => Inbound::Event { kind, body },
+            AgentSubjectKind::Logs => {
+                // A longer one cannot be read by the node anyway, and is dropped all the same.
+                seat.hand_over_log(body, MAX_AGENT_LOG_BYTES);
+                return ControlFlow::Continue(());
             }
-        }
-        None
-    }
-
-    fn identify(&mut self, id: WorkloadId) -> Option<Arc<LinkState>> {
-        if self.attached.is_some() {
-            return None;
-        }
-        let link = self.door.registry.identify(id)?;
-        self.session().identified(id);
-        Some(link)
-    }
-
-    async fn attach(&mut self, link: Arc<LinkState>) {
-        let number =
-            link.attach(self.frames.clone(), Arc::clone(&self.session), self.hang_up.clone());
-        link.said.say(Inbound::Connected).await;
-        self.attached = Some((link, number));
-        self.stranger = None;
-    }
-
-    async fn said(&self, kind: AgentSubjectKind, message: Publish) {
-        let Some((link, _)) = &self.attached else { return };
-        let reply = message.reply.map(|inbox| Responder {
-            inbox: inbox.as_str().to_owned(),
-            session: Arc::clone(&self.session),
-            frames: self.frames.clone(),
-        });
-        let body = message.payload;
-        match kind {
-            AgentSubjectKind::Handshake => {
-                link.said.say(Inbound::Handshake { body, reply }).await;
+            AgentSubjectKind::Rpc { namespace, workload, service, method } => Inbound::Rpc {
+                namespace,
+                workload,
+                service,
+                method,
+                headers: publish.headers,
+                body,
+                reply,
+            },
+            // The session does not let these through.
+            AgentSubjectKind::Deploy | AgentSubjectKind::Undeploy | AgentSubjectKind::Trigger => {
+                return ControlFlow::Continue(());
             }
-            AgentSubjectKind::Event(kind) => {
-                let kind = kind.to_string();
-                link.said.say(Inbound::Event { kind, body }).await;
-            }
-            AgentSubjectKind::Logs => link.said.log(body),
-            AgentSubjectKind::Rpc { service, method, .. } => {
-                if let Some(reply) = reply {
-                    let (service, method) = (service.to_string(), method.to_string());
-                    link.said.say(Inbound::Rpc { service, method, body, reply }).await;
-                }
-            }
-            // These are the node's to say.
-            AgentSubjectKind::Deploy | AgentSubjectKind::Undeploy | AgentSubjectKind::Trigger => {}
-        }
-    }
-
-    async fn no_responders(&self, message: &Publish) {
-        let Some(inbox) = &message.reply else { return };
-        let sid = self.session().deliver(inbox.as_str());
-        let (Some(sid), Ok(headers)) = (sid, HeaderMap::with_status(NO_RESPONDERS, "")) else {
-            return;
         };
-        let mut frame = BytesMut::new();
-        if encode_msg(&mut frame, inbox.as_str(), &sid, None, Some(&headers), b"").is_ok() {
-            self.send(frame.freeze()).await;
+        match seat.hand_over(&self.line, message).await {
+            Ok(()) => ControlFlow::Continue(()),
+            // The seat is gone, or the connection was closed, which has said why.
+            Err(_) => ControlFlow::Break(None),
         }
     }
+}
 
-    /// Waits for the writer; an agent that does not read is not read either.
-    async fn send(&self, frame: Bytes) {
-        tokio::select! {
-            _ = self.frames.send(frame) => {}
-            () = self.hang_up.cancelled() => {}
-        }
-    }
+fn ping_clock(interval: Duration) -> tokio::time::Interval {
+    // A period of zero is refused by the timer.
+    let interval = interval.max(Duration::from_millis(1));
+    let mut clock = tokio::time::interval_at(Instant::now() + interval, interval);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    clock
 }

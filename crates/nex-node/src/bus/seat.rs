@@ -1,200 +1,401 @@
-//! The node's ear for one agent.
+//! An agent's place at the endpoint, whether it is connected or not.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::{Bytes, BytesMut};
-use nex_protocol::{digest::Digest, name::WorkloadId, nats::encode_msg};
+use bytes::Bytes;
+use nex_protocol::digest::Digest;
+use nex_protocol::name::{Namespace, WorkloadId, WorkloadName};
+use nex_protocol::nats::{ErrKind, HeaderMap};
+use nex_protocol::subject::{AgentSubject, AgentSubjectKind, Token};
 use tokio::sync::mpsc;
 
-use super::{
-    link::{AgentLink, LinkState},
-    registry::Registration,
-    session::Session,
-};
+use super::endpoint::Hub;
+use super::line::Line;
+use super::link::{AgentLink, AgentRequest, Responder};
+use super::secret::AgentSecret;
 
-/// Messages of an agent, but for logs, that wait to be heard; then its
+/// Messages of one agent that wait for the node, logs aside. When it is full the agent's
 /// connection is not read until there is room.
-pub(super) const SAID_QUEUE: usize = 64;
+const INBOUND_CAPACITY: usize = 32;
+/// Log messages of one agent that wait for the node; more are dropped and counted.
+const LOG_CAPACITY: usize = 1024;
+/// Bytes of log messages of one agent that wait for the node; more are dropped and counted.
+const LOG_BYTES: usize = 4 * 1024 * 1024;
 
-/// Log lines of an agent that wait to be heard; what exceeds them is dropped
-/// and counted.
-pub(super) const LOG_QUEUE: usize = 1024;
-
-/// Something an agent said.
+/// What an agent tells the node.
 #[derive(Debug)]
 pub enum Inbound {
-    /// It connected and proved who it is.
+    /// The agent authenticated.
     Connected,
-    /// Its connection ended.
+    /// Its connection ended. Comes after everything received on it, its logs included.
     Disconnected,
-    /// It introduces itself and waits for the answer.
+    /// `handshake`.
     Handshake {
-        /// The message.
+        /// JSON body.
         body: Bytes,
-        /// Where the answer goes, if it wants one.
-        reply: Option<Responder>,
+        /// To be answered.
+        reply: Responder,
     },
-    /// A CloudEvent.
+    /// `events.<kind>`.
     Event {
-        /// The type, from the subject.
-        kind: String,
-        /// The message.
+        /// Type of the event.
+        kind: Token,
+        /// JSON body, a CloudEvent.
         body: Bytes,
     },
-    /// A line of its workload's output.
+    /// `logs`: a JSON body.
     Log(Bytes),
-    /// It wants a host service.
+    /// `rpc.…`: a host service is called.
     Rpc {
-        /// `service`, as in `kv`.
-        service: String,
-        /// `method`, as in `get`.
-        method: String,
-        /// The message.
+        /// Namespace as the agent wrote it: not to be trusted.
+        namespace: Namespace,
+        /// Workload as the agent wrote it: not to be trusted.
+        workload: WorkloadName,
+        /// Service.
+        service: Token,
+        /// Method of the service.
+        method: Token,
+        /// Headers.
+        headers: Option<HeaderMap>,
+        /// Body.
         body: Bytes,
-        /// Where the answer goes.
+        /// To be answered.
         reply: Responder,
     },
 }
 
-/// Answers one request of an agent. Dropped unused, it answers nothing, and the
-/// agent's own time limit ends its wait.
-#[derive(Debug)]
-pub struct Responder {
-    pub(super) inbox: String,
-    pub(super) session: Arc<std::sync::Mutex<Session>>,
-    pub(super) frames: mpsc::Sender<Bytes>,
-}
-
-impl Responder {
-    /// Sends the answer. An agent that is gone, or does not read, misses it.
-    pub fn respond(self, headers: &[(&str, &str)], payload: Bytes) {
-        let sid = self
-            .session
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .deliver(&self.inbox);
-        let Some(sid) = sid else { return };
-        let headers = super::headers(headers);
-        let mut frame = BytesMut::new();
-        if encode_msg(&mut frame, &self.inbox, &sid, None, headers.as_ref(), &payload).is_ok() {
-            let _ = self.frames.try_send(frame.freeze());
-        }
-    }
-}
-
-/// The connection's end of the seat's queues.
+/// The only artifact that an agent sees in its `NEXCACHE` bucket.
 #[derive(Debug, Clone)]
-pub(super) struct Mouth {
-    said: mpsc::Sender<Inbound>,
-    logs: mpsc::Sender<Bytes>,
-    dropped: Arc<AtomicU64>,
-}
-
-impl Mouth {
-    /// Waits for room: an agent that says too much is read more slowly.
-    pub(super) async fn say(&self, inbound: Inbound) {
-        let _ = self.said.send(inbound).await;
-    }
-
-    /// Never waits.
-    pub(super) fn log(&self, line: Bytes) {
-        if self.logs.try_send(line).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
-/// What the agent of a seat may read as its artifact.
-#[derive(Debug, Clone)]
-pub(super) struct Offer {
+pub(super) struct OfferedArtifact {
+    /// Object name: the workload's.
     pub(super) name: String,
+    /// Where it lies.
     pub(super) path: PathBuf,
+    /// Its SHA-256.
     pub(super) digest: Digest,
+    /// Its size in bytes.
     pub(super) size: u64,
 }
 
-/// The seat of one agent at the endpoint. Dropping it revokes the agent's secret
-/// and closes its connection.
+/// What all parties share of a seat.
 #[derive(Debug)]
-pub struct AgentSeat {
+pub(super) struct Seat {
     id: WorkloadId,
-    secret: String,
-    state: Arc<LinkState>,
-    said: mpsc::Receiver<Inbound>,
-    logs: mpsc::Receiver<Bytes>,
-    dropped: Arc<AtomicU64>,
-    _registration: Registration,
+    secret: AgentSecret,
+    /// May be claimed by a connection without the secret.
+    pub(super) legacy: bool,
+    subjects: [String; 3],
+    inbound: mpsc::Sender<Inbound>,
+    logs: mpsc::Sender<Bytes>,
+    log_bytes: AtomicUsize,
+    dropped_logs: AtomicU64,
+    place: Mutex<Place>,
 }
 
-/// The queues of a seat before the seat is there.
-pub(super) struct Ears {
-    said: mpsc::Receiver<Inbound>,
-    logs: mpsc::Receiver<Bytes>,
-    dropped: Arc<AtomicU64>,
+#[derive(Debug, Default)]
+struct Place {
+    revoked: bool,
+    line: Option<Arc<Line>>,
+    artifact: Option<Arc<OfferedArtifact>>,
 }
 
-pub(super) fn queues() -> (Mouth, Ears) {
-    let (said, hear_said) = mpsc::channel(SAID_QUEUE);
-    let (logs, hear_logs) = mpsc::channel(LOG_QUEUE);
-    let dropped = Arc::new(AtomicU64::new(0));
-    let ears = Ears { said: hear_said, logs: hear_logs, dropped: Arc::clone(&dropped) };
-    (Mouth { said, logs, dropped }, ears)
-}
+/// The seat is gone, or is not free.
+#[derive(Debug)]
+pub(super) struct SeatTaken;
 
-impl AgentSeat {
-    pub(super) fn new(
-        id: WorkloadId,
-        secret: String,
-        state: Arc<LinkState>,
-        ears: Ears,
-        registration: Registration,
-    ) -> Self {
-        let Ears { said, logs, dropped } = ears;
-        Self { id, secret, state, said, logs, dropped, _registration: registration }
+impl Seat {
+    fn place(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The agent's id.
-    pub fn id(&self) -> WorkloadId {
+    /// Whose seat it is.
+    pub(super) fn id(&self) -> WorkloadId {
         self.id
     }
 
-    /// What the agent has to know to take this seat: a secret.
-    pub fn secret(&self) -> &str {
+    /// The secret of this seat.
+    pub(super) fn secret(&self) -> &AgentSecret {
         &self.secret
     }
 
-    /// The way to the agent.
-    pub fn link(&self) -> AgentLink {
-        AgentLink::new(Arc::clone(&self.state))
+    /// The connection, if there is one.
+    pub(super) fn line(&self) -> Option<Arc<Line>> {
+        self.place().line.clone()
     }
 
-    /// What the agent says next; log lines only when there is nothing else.
-    pub async fn recv(&mut self) -> Option<Inbound> {
-        tokio::select! {
-            biased;
-            said = self.said.recv() => said,
-            Some(line) = self.logs.recv() => Some(Inbound::Log(line)),
+    /// Subject of a request to this agent.
+    pub(super) fn subject(&self, request: AgentRequest) -> &str {
+        let [deploy, undeploy, trigger] = &self.subjects;
+        match request {
+            AgentRequest::Deploy => deploy,
+            AgentRequest::Undeploy => undeploy,
+            AgentRequest::Trigger => trigger,
         }
     }
 
-    /// What the agent has said already.
+    /// What the facade shows.
+    pub(super) fn artifact(&self) -> Option<Arc<OfferedArtifact>> {
+        self.place().artifact.clone()
+    }
+
+    /// An authenticated connection takes the seat. The one that had it is closed, and has told
+    /// its end before the new one's beginning is told.
+    pub(super) async fn take(&self, line: &Arc<Line>) -> Result<(), SeatTaken> {
+        let older = {
+            let mut place = self.place();
+            if place.revoked {
+                return Err(SeatTaken);
+            }
+            place.line.replace(Arc::clone(line))
+        };
+        if let Some(older) = older {
+            older.close(Some(ErrKind::DuplicateConnection));
+            older.gone().await;
+        }
+        self.announce(line).await
+    }
+
+    /// A connection without the secret takes the seat, if it may and nobody has it.
+    pub(super) async fn claim(&self, line: &Arc<Line>) -> Result<(), SeatTaken> {
+        {
+            let mut place = self.place();
+            if place.revoked || !self.legacy || place.line.is_some() {
+                return Err(SeatTaken);
+            }
+            place.line = Some(Arc::clone(line));
+        }
+        self.announce(line).await
+    }
+
+    /// Tells the node of a new connection. One that ended before that is not told of at all.
+    async fn announce(&self, line: &Arc<Line>) -> Result<(), SeatTaken> {
+        let told = self.hand_over(line, Inbound::Connected).await;
+        if told.is_err() {
+            self.vacate(line);
+            line.mark_gone();
+        }
+        told
+    }
+
+    fn vacate(&self, line: &Arc<Line>) {
+        let mut place = self.place();
+        if place.line.as_ref().is_some_and(|held| Arc::ptr_eq(held, line)) {
+            place.line = None;
+        }
+    }
+
+    /// A connection that had the seat ended.
+    pub(super) async fn leave(&self, line: &Arc<Line>) {
+        self.vacate(line);
+        // Fails when the node dropped the seat, and with it the interest.
+        let _ = self.inbound.send(Inbound::Disconnected).await;
+        line.mark_gone();
+    }
+
+    /// Gives a message to the node, waiting for room. Ends early when the connection is closed.
+    pub(super) async fn hand_over(&self, line: &Line, message: Inbound) -> Result<(), SeatTaken> {
+        let message = match self.inbound.try_send(message) {
+            Ok(()) => return Ok(()),
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(SeatTaken),
+            Err(mpsc::error::TrySendError::Full(message)) => message,
+        };
+        tokio::select! {
+            sent = self.inbound.send(message) => sent.map_err(|_| SeatTaken),
+            () = line.closed() => Err(SeatTaken),
+        }
+    }
+
+    /// Gives a log message to the node if it is not too long and there is room, else drops and
+    /// counts it.
+    pub(super) fn hand_over_log(&self, body: Bytes, longest: usize) {
+        let size = body.len();
+        let held = self.log_bytes.fetch_add(size, Ordering::Relaxed);
+        let fits = size <= longest && held.saturating_add(size) <= LOG_BYTES;
+        if !fits || self.logs.try_send(body).is_err() {
+            self.log_bytes.fetch_sub(size, Ordering::Relaxed);
+            self.dropped_logs.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes the seat back and closes its connection.
+    pub(super) fn revoke(&self) {
+        let line = {
+            let mut place = self.place();
+            place.revoked = true;
+            place.artifact = None;
+            place.line.take()
+        };
+        if let Some(line) = line {
+            line.close(Some(ErrKind::AuthenticationRevoked));
+        }
+    }
+}
+
+/// The node's side of one agent's place. Dropping it takes the secret back and closes the
+/// agent's connection.
+#[derive(Debug)]
+pub struct AgentSeat {
+    seat: Arc<Seat>,
+    inbound: InboundReceiver,
+    hub: Arc<Hub>,
+}
+
+impl AgentSeat {
+    pub(super) fn new(hub: Arc<Hub>, id: WorkloadId, secret: AgentSecret, legacy: bool) -> Self {
+        let (inbound, main) = mpsc::channel(INBOUND_CAPACITY);
+        let (log_sender, logs) = mpsc::channel(LOG_CAPACITY);
+        let subjects =
+            [AgentSubjectKind::Deploy, AgentSubjectKind::Undeploy, AgentSubjectKind::Trigger]
+                .map(|kind| AgentSubject { id, kind }.to_string());
+        let seat = Arc::new(Seat {
+            id,
+            secret,
+            legacy,
+            subjects,
+            inbound,
+            logs: log_sender,
+            log_bytes: AtomicUsize::new(0),
+            dropped_logs: AtomicU64::new(0),
+            place: Mutex::default(),
+        });
+        let inbound = InboundReceiver { seat: Arc::clone(&seat), main, logs, ended: false };
+        Self { seat, inbound, hub }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Seat> {
+        &self.seat
+    }
+
+    /// Whose seat it is.
+    #[must_use]
+    pub fn id(&self) -> WorkloadId {
+        self.seat.id
+    }
+
+    /// The password with which the agent has to connect; its user name is [`AgentSeat::id`].
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        self.seat.secret.as_str()
+    }
+
+    /// The way to the agent.
+    #[must_use]
+    pub fn link(&self) -> AgentLink {
+        AgentLink::new(Arc::clone(&self.seat))
+    }
+
+    /// What the agent says next: something that is no log if there is any, else a log, else
+    /// whichever comes first. A [`Inbound::Disconnected`] comes after the logs received before
+    /// it. Safe to cancel. There is always more to come: it never gives `None`.
+    ///
+    /// Do not await an [`AgentLink::request`] to the same agent before coming back for the next
+    /// message: when the agent has said more than fits in the queue, its answer is behind that.
+    pub async fn recv(&mut self) -> Option<Inbound> {
+        self.inbound.recv().await
+    }
+
+    /// What the agent has said already, in the same order.
     pub fn try_recv(&mut self) -> Option<Inbound> {
-        self.said.try_recv().ok().or_else(|| self.logs.try_recv().ok().map(Inbound::Log))
+        self.inbound.try_recv()
     }
 
-    /// Log lines that found no room since the start.
+    /// A log message that the agent has sent already, ahead of whatever else it said.
+    pub fn take_log(&mut self) -> Option<Bytes> {
+        self.inbound.take_log()
+    }
+
+    /// Log messages dropped because the node did not take them as fast as the agent made them.
+    #[must_use]
     pub fn dropped_logs(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.seat.dropped_logs.load(Ordering::Relaxed)
     }
 
-    /// Lets the agent read `path` as object `name` of its NEXCACHE bucket.
-    pub fn offer_artifact(&self, name: &str, path: &Path, digest: Digest, size: u64) {
-        let _ = Offer { name: name.to_owned(), path: path.to_owned(), digest, size };
+    /// Shows this agent a file as object `name` of bucket `NEXCACHE`, from which agents of the
+    /// old protocol fetch their workload. It replaces the one offered before. The file must not
+    /// change while it is offered; `size` is in bytes.
+    pub fn offer_artifact(
+        &self,
+        name: &WorkloadName,
+        path: impl Into<PathBuf>,
+        digest: Digest,
+        size: u64,
+    ) {
+        self.seat.place().artifact = Some(Arc::new(OfferedArtifact {
+            name: name.to_string(),
+            path: path.into(),
+            digest,
+            size,
+        }));
+    }
+
+    /// Shows no artifact any more.
+    pub fn withdraw_artifact(&self) {
+        self.seat.place().artifact = None;
+    }
+}
+
+impl Drop for AgentSeat {
+    fn drop(&mut self) {
+        self.hub.forget(self.seat.id);
+        self.seat.revoke();
+    }
+}
+
+/// Messages of one agent, in two bounded queues: logs neither delay nor displace the others.
+#[derive(Debug)]
+struct InboundReceiver {
+    seat: Arc<Seat>,
+    main: mpsc::Receiver<Inbound>,
+    logs: mpsc::Receiver<Bytes>,
+    /// An end of connection was heard and waits until the logs before it are out.
+    ended: bool,
+}
+
+impl InboundReceiver {
+    async fn recv(&mut self) -> Option<Inbound> {
+        loop {
+            if self.ended {
+                return self.try_recv();
+            }
+            // The seat holds both senders, and this receiver the seat: neither queue ends.
+            tokio::select! {
+                biased;
+                message = self.main.recv() => match message {
+                    Some(Inbound::Disconnected) => self.ended = true,
+                    message => return message,
+                },
+                body = self.logs.recv() => {
+                    let body = body?;
+                    self.taken(&body);
+                    return Some(Inbound::Log(body));
+                }
+            }
+        }
+    }
+
+    fn try_recv(&mut self) -> Option<Inbound> {
+        if !self.ended {
+            match self.main.try_recv() {
+                Ok(Inbound::Disconnected) => self.ended = true,
+                Ok(message) => return Some(message),
+                Err(_) => {}
+            }
+        }
+        match self.take_log() {
+            Some(body) => Some(Inbound::Log(body)),
+            None => std::mem::take(&mut self.ended).then_some(Inbound::Disconnected),
+        }
+    }
+
+    fn take_log(&mut self) -> Option<Bytes> {
+        let body = self.logs.try_recv().ok()?;
+        self.taken(&body);
+        Some(body)
+    }
+
+    fn taken(&self, body: &Bytes) {
+        self.seat.log_bytes.fetch_sub(body.len(), Ordering::Relaxed);
     }
 }

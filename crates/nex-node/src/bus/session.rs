@@ -1,204 +1,283 @@
-//! What one connection may do: a pure step from an operation to effects.
+//! What one connection may do: a pure function from operations to effects.
 //!
 //! ```text
-//! Unknown ──CONNECT, right secret──▶ Agent(id) ──any mistake of form──▶ closed
-//!    └──── anything else, but PING ──▶ closed
+//! AwaitingConnect ──CONNECT with credentials──► AwaitingVerdict ──admit──► Admitted
+//!        │                                            └──────refused──► (closed)
+//!        └──CONNECT without, where legacy agents may──► Unclaimed
+//!                Unclaimed ──first use of agentint.<id>.…──► AwaitingVerdict (claim)
 //! ```
+//!
+//! No clock, no lock, no I/O. Identity comes from [`Session::admit`] alone: nothing a client
+//! writes into a subject, header or later operation can change it.
 
-use std::collections::HashMap;
+use nex_protocol::name::WorkloadId;
+use nex_protocol::nats::{ClientOp, ErrKind, Publish, Subscribe, Text};
+use nex_protocol::subject::{AgentSubject, AgentSubjectKind, Subject, SubjectPattern};
 
-use nex_protocol::{
-    name::WorkloadId,
-    nats::{ClientOp, ErrKind, Publish, Subscribe},
-    subject::{AgentSubject, AgentSubjectKind, SubjectPattern},
-};
+use super::requests::answered_number;
+use super::subscriptions::Subscriptions;
 
-/// Subscriptions of one connection.
-pub(super) const MAX_SUBSCRIPTIONS: usize = 256;
+const AGENT_TOKEN: &str = "agentint";
+const INBOX_TOKEN: &str = "_INBOX";
+const JETSTREAM_PREFIX: &str = "$JS.";
 
-/// Where an agent's own inboxes live.
-const INBOX: &str = "_INBOX.";
-
-/// Where the node waits for the agents' replies.
-pub(super) const NODE_INBOX: &str = "_INBOX.node.";
-
-/// What to do about an operation, in this order.
-#[derive(Debug, PartialEq)]
-pub(super) enum Effect {
-    /// Find out whose secret this is; continue with [`Session::authenticated`].
-    Authenticate { user: String, secret: String },
-    /// A legacy agent says who it is; continue with [`Session::identified`].
-    Identify(WorkloadId),
-    /// Answer a `PING`.
-    Pong,
-    /// Say `+OK`.
-    Ok,
-    /// Say `-ERR` and go on.
-    Complain(ErrKind),
-    /// Say `-ERR` and hang up.
-    Close(ErrKind),
-    /// The agent answers the node's request of this number.
-    Answer { request: u64, message: Publish },
-    /// The agent says something to the node.
-    Said { kind: AgentSubjectKind, message: Publish },
-    /// The agent asks something nobody answers.
-    NoResponders(Publish),
-}
-
-/// One subscription.
-#[derive(Debug, Clone)]
-struct Subscription {
-    pattern: SubjectPattern,
-    /// Deliveries so far, and after how many it ends.
-    delivered: u64,
-    max: Option<u64>,
-}
-
-/// The state of one connection.
-#[derive(Debug, Default)]
+/// The state of one connection's conversation.
+#[derive(Debug)]
 pub(super) struct Session {
-    agent: Option<WorkloadId>,
-    verbose: bool,
-    connected: bool,
-    /// Admit agents without a secret.
+    phase: Phase,
+    /// Connections without credentials may claim a legacy agent's identity.
     legacy: bool,
-    subscriptions: HashMap<String, Subscription>,
+    max_subscriptions: usize,
+    verbose: bool,
+    headers: bool,
+    no_responders: bool,
+    subscriptions: Subscriptions,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    AwaitingConnect,
+    AwaitingVerdict,
+    Unclaimed,
+    Admitted(WorkloadId),
+}
+
+/// What has to be done about an operation.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Nothing.
+    Nothing,
+    /// The operation is accepted; there is nothing more to do.
+    Accepted,
+    /// Answer `PONG`.
+    Pong,
+    /// Answer `-ERR`; the connection stays.
+    Refuse {
+        /// Kind of refusal.
+        kind: ErrKind,
+        /// Whole text.
+        text: String,
+    },
+    /// Answer `-ERR` and close.
+    Close(ErrKind),
+    /// Check these credentials, then [`Session::admit`] or close.
+    Verify {
+        /// User name.
+        user: String,
+        /// Password.
+        pass: String,
+    },
+    /// Check whether this identity may be claimed without a secret; if so [`Session::admit`] and
+    /// step again with `op`, else close.
+    Claim {
+        /// The claimed identity.
+        id: WorkloadId,
+        /// The operation that claimed it.
+        op: ClientOp,
+    },
+    /// A message for the node.
+    Inbound(AgentSubjectKind, Publish),
+    /// The answer to the node's request of this number, if there is such a request.
+    Answer(u64, Publish),
+    /// A message to the `NEXCACHE` facade.
+    JetStream(Publish),
+    /// A request that nobody listens to: answer status 503 there.
+    NobodyListens(Text),
+}
+
+impl Effect {
+    /// Whether a verbose client is told `+OK`.
+    pub(super) fn is_accepted(&self) -> bool {
+        match self {
+            Self::Accepted
+            | Self::Inbound(..)
+            | Self::Answer(..)
+            | Self::JetStream(_)
+            | Self::NobodyListens(_) => true,
+            Self::Nothing
+            | Self::Pong
+            | Self::Refuse { .. }
+            | Self::Close(_)
+            | Self::Verify { .. }
+            | Self::Claim { .. } => false,
+        }
+    }
 }
 
 impl Session {
-    /// A connection that has said nothing. With `legacy` it need not have a secret.
-    pub(super) fn new(legacy: bool) -> Self {
-        Self { legacy, ..Self::default() }
+    /// A connection that has not said anything yet.
+    pub(super) fn new(legacy: bool, max_subscriptions: usize) -> Self {
+        Self {
+            phase: Phase::AwaitingConnect,
+            legacy,
+            max_subscriptions,
+            verbose: false,
+            headers: false,
+            no_responders: false,
+            subscriptions: Subscriptions::default(),
+        }
     }
 
-    /// Whose connection this is.
-    pub(super) fn agent(&self) -> Option<WorkloadId> {
-        self.agent
+    /// The connection is this agent's from now on. Does nothing unless a verdict is awaited.
+    pub(super) fn admit(&mut self, id: WorkloadId) {
+        if self.phase == Phase::AwaitingVerdict {
+            self.phase = Phase::Admitted(id);
+        }
     }
 
-    /// The secret was right: the connection is `id`'s.
-    pub(super) fn authenticated(&mut self, id: WorkloadId) -> Vec<Effect> {
-        self.agent = Some(id);
-        self.acknowledge(Vec::new())
+    /// The client wants `+OK`.
+    pub(super) fn is_verbose(&self) -> bool {
+        self.verbose
     }
 
-    /// Steps.
-    pub(super) fn step(&mut self, op: ClientOp) -> Vec<Effect> {
-        match op {
-            ClientOp::Ping => vec![Effect::Pong],
-            ClientOp::Pong => Vec::new(),
-            ClientOp::Connect(options) => {
-                if self.connected {
-                    return vec![Effect::Close(ErrKind::ParserError)];
-                }
-                self.connected = true;
+    /// The client reads message headers.
+    pub(super) fn reads_headers(&self) -> bool {
+        self.headers
+    }
+
+    /// What the client listens to.
+    pub(super) fn subscriptions(&mut self) -> &mut Subscriptions {
+        &mut self.subscriptions
+    }
+
+    /// Judges one operation.
+    pub(super) fn step(&mut self, op: ClientOp) -> Effect {
+        match (self.phase, op) {
+            (Phase::AwaitingConnect, ClientOp::Connect(options)) => {
                 self.verbose = options.verbose;
+                self.headers = options.headers;
+                self.no_responders = options.no_responders && options.headers;
                 match (options.user, options.pass) {
-                    (Some(user), Some(secret)) => vec![Effect::Authenticate { user, secret }],
-                    _ if self.legacy => self.acknowledge(Vec::new()),
-                    _ => vec![Effect::Close(ErrKind::AuthorizationViolation)],
-                }
-            }
-            _ if !self.connected => vec![Effect::Close(ErrKind::AuthorizationViolation)],
-            ClientOp::Publish(message) => self.publish(message),
-            ClientOp::Subscribe(subscribe) => self.subscribe(subscribe),
-            ClientOp::Unsubscribe(end) => {
-                let sid = end.sid.as_str();
-                match end.max.filter(|max| *max > 0) {
-                    None => drop(self.subscriptions.remove(sid)),
-                    Some(max) => {
-                        let over = self.subscriptions.get_mut(sid).is_some_and(|subscription| {
-                            subscription.max = Some(max);
-                            subscription.delivered >= max
-                        });
-                        if over {
-                            self.subscriptions.remove(sid);
-                        }
+                    (Some(user), Some(pass)) => {
+                        self.phase = Phase::AwaitingVerdict;
+                        Effect::Verify { user, pass }
                     }
+                    (None, None) if self.legacy && options.auth_token.is_none() => {
+                        self.phase = Phase::Unclaimed;
+                        Effect::Accepted
+                    }
+                    _ => Effect::Close(ErrKind::AuthorizationViolation),
                 }
-                self.acknowledge(Vec::new())
             }
-        }
-    }
-
-    /// The subscription that a message on `subject` reaches; counts the delivery.
-    pub(super) fn deliver(&mut self, subject: &str) -> Option<String> {
-        let (sid, subscription) = self
-            .subscriptions
-            .iter_mut()
-            .find(|(_, subscription)| subscription.pattern.matches(subject))?;
-        subscription.delivered += 1;
-        let sid = sid.clone();
-        if subscription.max.is_some_and(|max| subscription.delivered >= max) {
-            self.subscriptions.remove(&sid);
-        }
-        Some(sid)
-    }
-
-    fn acknowledge(&self, mut effects: Vec<Effect>) -> Vec<Effect> {
-        if self.verbose {
-            effects.push(Effect::Ok);
-        }
-        effects
-    }
-
-    fn publish(&self, message: Publish) -> Vec<Effect> {
-        let subject = message.subject.as_str();
-        let refused = || self.acknowledge(vec![Effect::Complain(ErrKind::PermissionsViolation)]);
-        if let Some(number) = subject.strip_prefix(NODE_INBOX) {
-            return match (self.agent, number.parse()) {
-                (Some(_), Ok(request)) => {
-                    self.acknowledge(vec![Effect::Answer { request, message }])
-                }
-                _ => refused(),
-            };
-        }
-        let Ok(AgentSubject { id, kind }) = subject.parse::<AgentSubject>() else {
-            return if message.reply.is_some() && self.agent.is_some() {
-                self.acknowledge(vec![Effect::NoResponders(message)])
-            } else {
-                refused()
-            };
-        };
-        let mut effects = Vec::new();
-        match self.agent {
-            Some(own) if own == id => {}
-            None if self.legacy => effects.push(Effect::Identify(id)),
-            _ => return refused(),
-        }
-        effects.push(Effect::Said { kind, message });
-        self.acknowledge(effects)
-    }
-
-    fn subscribe(&mut self, subscribe: Subscribe) -> Vec<Effect> {
-        let refused = |kind| vec![Effect::Complain(kind)];
-        let Ok(pattern) = subscribe.subject.as_str().parse::<SubjectPattern>() else {
-            return refused(ErrKind::InvalidSubject);
-        };
-        let sid = subscribe.sid.as_str();
-        if self.subscriptions.len() >= MAX_SUBSCRIPTIONS && !self.subscriptions.contains_key(sid) {
-            return vec![Effect::Close(ErrKind::MaximumSubscriptionsExceeded)];
-        }
-        let mut effects = Vec::new();
-        // Inboxes are private: nothing is routed between connections.
-        if !pattern.as_str().starts_with(INBOX) {
-            let mut tokens = pattern.tokens();
-            let (first, id) = (tokens.next(), tokens.next().map(str::parse::<WorkloadId>));
-            match (first, id, self.agent) {
-                (Some("agentint"), Some(Ok(id)), Some(own)) if own == id => {}
-                (Some("agentint"), Some(Ok(id)), None) if self.legacy => {
-                    effects.push(Effect::Identify(id));
-                }
-                _ => return refused(ErrKind::PermissionsViolation),
+            // Identity cannot change: a second CONNECT is an attempt at it.
+            (_, ClientOp::Connect(_)) | (Phase::AwaitingConnect | Phase::AwaitingVerdict, _) => {
+                Effect::Close(ErrKind::AuthorizationViolation)
             }
+            (Phase::Unclaimed | Phase::Admitted(_), ClientOp::Ping) => Effect::Pong,
+            (Phase::Unclaimed | Phase::Admitted(_), ClientOp::Pong) => Effect::Nothing,
+            (Phase::Unclaimed | Phase::Admitted(_), ClientOp::Unsubscribe(op)) => {
+                self.subscriptions.remove(&op.sid, op.max);
+                Effect::Accepted
+            }
+            (Phase::Unclaimed, ClientOp::Subscribe(op)) => match claimed_id(&op.subject) {
+                Some(id) => self.claim(id, ClientOp::Subscribe(op)),
+                None => self.subscribe(None, &op),
+            },
+            (Phase::Unclaimed, ClientOp::Publish(op)) => match claimed_id(&op.subject) {
+                Some(id) => self.claim(id, ClientOp::Publish(op)),
+                None => refuse_publish(&op),
+            },
+            (Phase::Admitted(id), ClientOp::Subscribe(op)) => self.subscribe(Some(id), &op),
+            (Phase::Admitted(id), ClientOp::Publish(op)) => self.publish(id, op),
         }
-        let subscription = Subscription { pattern, delivered: 0, max: None };
-        self.subscriptions.insert(sid.to_owned(), subscription);
-        self.acknowledge(effects)
     }
 
-    /// A legacy agent is who it says: nobody else was, and it was expected.
-    pub(super) fn identified(&mut self, id: WorkloadId) {
-        self.agent = Some(id);
+    fn claim(&mut self, id: WorkloadId, op: ClientOp) -> Effect {
+        self.phase = Phase::AwaitingVerdict;
+        Effect::Claim { id, op }
+    }
+
+    /// An agent may listen below its own prefix and to inboxes, which are its connection's own.
+    fn subscribe(&mut self, id: Option<WorkloadId>, op: &Subscribe) -> Effect {
+        let pattern = match op.subject.parse::<SubjectPattern>() {
+            Ok(pattern) if is_own_pattern(&pattern, id) => pattern,
+            Ok(_) => {
+                return Effect::Refuse {
+                    kind: ErrKind::PermissionsViolation,
+                    text: format!(
+                        "{} for Subscription to \"{}\"",
+                        ErrKind::PermissionsViolation,
+                        op.subject
+                    ),
+                };
+            }
+            Err(_) => {
+                return Effect::Refuse {
+                    kind: ErrKind::InvalidSubject,
+                    text: ErrKind::InvalidSubject.to_string(),
+                };
+            }
+        };
+        match self.subscriptions.add(pattern, &op.sid, self.max_subscriptions) {
+            Ok(()) => Effect::Accepted,
+            Err(_) => Effect::Refuse {
+                kind: ErrKind::MaximumSubscriptionsExceeded,
+                text: ErrKind::MaximumSubscriptionsExceeded.to_string(),
+            },
+        }
+    }
+
+    fn publish(&self, id: WorkloadId, op: Publish) -> Effect {
+        if let Some(number) = answered_number(&op.subject) {
+            return Effect::Answer(number, op);
+        }
+        if op.subject.starts_with(JETSTREAM_PREFIX) {
+            return Effect::JetStream(op);
+        }
+        match op.subject.parse::<AgentSubject>() {
+            Ok(subject) if subject.id == id => match subject.kind {
+                AgentSubjectKind::Handshake
+                | AgentSubjectKind::Event(_)
+                | AgentSubjectKind::Logs
+                | AgentSubjectKind::Rpc { .. } => Effect::Inbound(subject.kind, op),
+                // What the node asks of agents is not asked of the node.
+                AgentSubjectKind::Deploy
+                | AgentSubjectKind::Undeploy
+                | AgentSubjectKind::Trigger => self.nobody_listens(op),
+            },
+            Err(_) if is_own_subject(&op.subject, id) => self.nobody_listens(op),
+            Ok(_) | Err(_) => refuse_publish(&op),
+        }
+    }
+
+    fn nobody_listens(&self, op: Publish) -> Effect {
+        match op.reply {
+            Some(reply) if self.no_responders => Effect::NobodyListens(reply),
+            _ => Effect::Accepted,
+        }
     }
 }
+
+/// The refusal of a publish, with nats-server's text.
+pub(super) fn refuse_publish(op: &Publish) -> Effect {
+    Effect::Refuse {
+        kind: ErrKind::PermissionsViolation,
+        text: format!("{} for Publish to \"{}\"", ErrKind::PermissionsViolation, op.subject),
+    }
+}
+
+/// The agent whose private subjects these are.
+fn claimed_id(subject: &str) -> Option<WorkloadId> {
+    let mut tokens = subject.split('.');
+    if tokens.next() != Some(AGENT_TOKEN) {
+        return None;
+    }
+    let id = tokens.next()?.parse().ok()?;
+    tokens.next().map(|_| id)
+}
+
+fn is_own_pattern(pattern: &SubjectPattern, id: Option<WorkloadId>) -> bool {
+    let mut tokens = pattern.tokens();
+    match (tokens.next(), tokens.next(), tokens.next()) {
+        (Some(INBOX_TOKEN), Some(_), _) => true,
+        (Some(AGENT_TOKEN), Some(token), Some(_)) => id.is_some_and(|id| id.as_str() == token),
+        _ => false,
+    }
+}
+
+fn is_own_subject(subject: &str, id: WorkloadId) -> bool {
+    claimed_id(subject) == Some(id) && subject.parse::<Subject>().is_ok()
+}
+
+#[cfg(test)]
+mod tests;

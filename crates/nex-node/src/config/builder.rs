@@ -1,13 +1,17 @@
 //! The door for programs that run a node as a library.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use nex_protocol::{
     config::{ByteSize, NodeConfigFile, SandboxChoice},
     key::{CurvePublicKey, PublicKey},
 };
 
-use super::{Config, ConfigError, Origin, Place, check};
+use super::{
+    Config, ConfigError, Origin, Overrides, Problem,
+    load::{Sources, utf8},
+    surroundings::Surroundings,
+};
 
 /// Builds a [`Config`] key by key; what is not set has its default.
 ///
@@ -26,6 +30,7 @@ use super::{Config, ConfigError, Origin, Place, check};
 #[must_use = "nothing is checked before `build`"]
 pub struct ConfigBuilder {
     file: NodeConfigFile,
+    problems: Vec<Problem>,
 }
 
 impl Config {
@@ -41,6 +46,10 @@ fn milliseconds(duration: Duration) -> u32 {
 }
 
 impl ConfigBuilder {
+    fn path(&mut self, key: &str, path: &Path) -> Option<String> {
+        utf8(key, path, Origin::Program).map_err(|problem| self.problems.push(*problem)).ok()
+    }
+
     /// What workloads are put into.
     pub fn sandbox(mut self, sandbox: SandboxChoice) -> Self {
         self.file.sandbox = Some(sandbox);
@@ -48,8 +57,8 @@ impl ConfigBuilder {
     }
 
     /// Where the node keeps its state.
-    pub fn state_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.file.state_dir = Some(dir.into().to_string_lossy().into_owned());
+    pub fn state_dir(mut self, dir: impl AsRef<Path>) -> Self {
+        self.file.state_dir = self.path("state_dir", dir.as_ref());
         self
     }
 
@@ -65,9 +74,9 @@ impl ConfigBuilder {
         self
     }
 
-    /// Warm sandboxes to keep; 0 counts as 1.
+    /// Warm sandboxes to keep; at least 1.
     pub fn pool_size(mut self, size: u32) -> Self {
-        self.file.machine_pool_size = Some(size.max(1));
+        self.file.machine_pool_size = Some(size);
         self
     }
 
@@ -91,9 +100,9 @@ impl ConfigBuilder {
     }
 
     /// Host the agent at `path`, of the old protocol, instead of the built-in one.
-    pub fn legacy_agent(mut self, path: impl Into<PathBuf>) -> Self {
+    pub fn legacy_agent(mut self, path: impl AsRef<Path>) -> Self {
         self.file.legacy_agents = Some(true);
-        self.file.agent_path = Some(path.into().to_string_lossy().into_owned());
+        self.file.agent_path = self.path("agent_path", path.as_ref());
         self
     }
 
@@ -110,9 +119,9 @@ impl ConfigBuilder {
     }
 
     /// Where artifacts are cached.
-    pub fn cache_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        let dir = dir.into().to_string_lossy().into_owned();
-        self.file.artifact_cache.get_or_insert_default().dir = Some(dir);
+    pub fn cache_dir(mut self, dir: impl AsRef<Path>) -> Self {
+        let dir = self.path("artifact_cache.dir", dir.as_ref());
+        self.file.artifact_cache.get_or_insert_default().dir = dir;
         self
     }
 
@@ -143,13 +152,14 @@ impl ConfigBuilder {
     /// Checks the whole.
     ///
     /// # Errors
-    /// [`ConfigError::Invalid`].
+    /// [`ConfigError::Invalid`], with every value that is out of range.
     pub fn build(self) -> Result<Config, ConfigError> {
-        let value = serde_json::to_value(&self.file).unwrap_or_default();
-        let keys = value.as_object().into_iter().flat_map(|keys| keys.keys());
-        let place = || Place { origin: Origin::Program, file: None, position: None };
-        let places = keys.map(|key| (key.clone(), place())).collect();
-        let checked = check::check(self.file, &places, false);
-        checked.map(|(config, _)| config).map_err(ConfigError::Invalid)
+        let mut sources = Sources::default();
+        sources.add_typed(&self.file, Origin::Program);
+        for problem in self.problems {
+            sources.add_problem(problem);
+        }
+        let built = sources.finish(&Overrides::default(), &Surroundings::read());
+        built.map(|(config, _)| config)
     }
 }

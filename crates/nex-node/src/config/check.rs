@@ -4,23 +4,71 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
+    str::FromStr,
     time::Duration,
 };
 
 use nex_protocol::{
-    config::{ByteSize, NodeConfigFile, PublicNatsServerFile, SandboxChoice},
+    config::{ByteSize, NodeConfigFile, PublicNatsServerFile, SandboxChoice, TokenBucketFile},
     control::WorkloadType,
 };
 
 use super::{
-    ArtifactCacheConfig, Config, Limits, LogLimits, PublicNatsServer, defaults,
-    problem::{Origin, Place, Problem, ProblemKind, Problems, Warning, WarningKind},
+    ArtifactCacheConfig, Config, Limits, LogLimits, PublicNatsServer, Settings, defaults,
+    document::describe_text,
+    paths,
+    problem::{Origin, Place, Problem, ProblemKind, Warning, WarningKind},
+    shape::join,
+    subnet::Subnet,
+    surroundings::Surroundings,
 };
 
 /// Tags of this prefix are the node's own.
 const OWN_TAGS: &str = "nex.";
 
-/// Finds problems and remembers where things are.
+/// The tag that Go nodes carry their name in.
+const NAME_TAG: &str = "node_name";
+
+/// Every answer to a ping carries the tags; these bounds keep it far below what NATS takes.
+const MAX_TAGS: usize = 64;
+const MAX_TAG_BYTES: usize = 128;
+const MAX_TAG_VALUE_BYTES: usize = 1024;
+
+/// Longest name of a node or a server, bytes.
+const MAX_NAME_BYTES: usize = 64;
+
+/// What became of a file whose keys have the right types.
+pub(super) struct Checked {
+    /// Only to be used if there are no problems.
+    pub(super) config: Config,
+    pub(super) problems: Vec<Problem>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// Checks a file whose keys have the right types. `document` says that there is one, or a value
+/// that stands for one, and not only flags or a program's builder.
+pub(super) fn check(
+    mut file: NodeConfigFile,
+    places: BTreeMap<String, Place>,
+    document: bool,
+    surroundings: &Surroundings,
+) -> Checked {
+    let mut checker = Checker { places: &places, problems: Vec::new(), warnings: Vec::new() };
+    for key in paths::tidy(&mut file, surroundings.home.as_deref()) {
+        checker.unexpected(&key, "~", "an absolute path, since HOME is not set");
+    }
+    file.sandbox = Some(checker.sandbox(&file, document));
+    file.no_sandbox = None;
+    checker.node_name(&mut file);
+    let mut file = defaults::fill(file, surroundings);
+    checker.artifact_sizes(&mut file);
+    checker.virtual_machines(&mut file);
+    let settings = checker.settings(&mut file);
+    let Checker { problems, warnings, .. } = checker;
+    Checked { config: Config::new(settings, file, places), problems, warnings }
+}
+
+/// Finds problems and knows where things are.
 struct Checker<'a> {
     places: &'a BTreeMap<String, Place>,
     problems: Vec<Problem>,
@@ -28,8 +76,12 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
+    fn is_given(&self, key: &str) -> bool {
+        self.places.contains_key(key)
+    }
+
     fn place(&self, key: &str) -> Place {
-        self.places.get(key).cloned().unwrap_or(Place::program())
+        self.places.get(key).cloned().unwrap_or(Place::of(Origin::Default))
     }
 
     fn problem(&mut self, key: &str, kind: ProblemKind) {
@@ -37,8 +89,12 @@ impl Checker<'_> {
     }
 
     fn unexpected(&mut self, key: &str, found: &str, expected: &str) {
-        let (found, expected) = (super::document::describe_text(found), expected.to_owned());
+        let (found, expected) = (describe_text(found), expected.to_owned());
         self.problem(key, ProblemKind::Unexpected { found, expected });
+    }
+
+    fn contradiction(&mut self, key: &str, found: String, other: String, remedy: &'static str) {
+        self.problem(key, ProblemKind::Contradiction { found, other, remedy });
     }
 
     fn warn(&mut self, key: &str, kind: WarningKind) {
@@ -46,10 +102,10 @@ impl Checker<'_> {
     }
 
     /// Parses every text of a list; `what` says what each must be.
-    fn list<T: std::str::FromStr>(&mut self, key: &str, texts: &[String], what: &str) -> Vec<T> {
-        let mut parsed = Vec::with_capacity(texts.len());
-        for (index, text) in texts.iter().enumerate() {
-            match text.parse() {
+    fn list<T: FromStr>(&mut self, key: &str, texts: Option<&[String]>, what: &str) -> Vec<T> {
+        let mut parsed = Vec::new();
+        for (index, text) in texts.unwrap_or_default().iter().enumerate() {
+            match text.trim().parse() {
                 Ok(value) => parsed.push(value),
                 Err(_) => self.unexpected(&format!("{key}[{index}]"), text, what),
             }
@@ -58,31 +114,91 @@ impl Checker<'_> {
     }
 
     fn address(&mut self, key: &str, text: &str) -> IpAddr {
+        const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        if text.eq_ignore_ascii_case("localhost") {
+            return LOOPBACK;
+        }
         text.parse().unwrap_or_else(|_| {
             self.unexpected(key, text, "an IP address, such as \"127.0.0.1\"");
-            IpAddr::V4(Ipv4Addr::LOCALHOST)
+            LOOPBACK
         })
     }
 
-    fn sandbox(&mut self, file: &NodeConfigFile, from_file: bool) -> SandboxChoice {
+    fn sandbox(&mut self, file: &NodeConfigFile, document: bool) -> SandboxChoice {
         match (file.sandbox, file.no_sandbox) {
             (Some(sandbox), Some(none)) if none != (sandbox == SandboxChoice::Process) => {
-                let found = none.to_string();
                 let other = format!("sandbox is \"{sandbox}\"");
-                let remedy = "remove no_sandbox";
-                self.problem("no_sandbox", ProblemKind::Contradiction { found, other, remedy });
+                self.contradiction("no_sandbox", none.to_string(), other, "remove no_sandbox");
                 sandbox
             }
             (Some(sandbox), _) => sandbox,
             (None, Some(true)) => SandboxChoice::Process,
             // What a file of the Go node means that says nothing.
-            (None, None) if from_file => SandboxChoice::Firecracker,
+            (None, None) if document => SandboxChoice::Firecracker,
             (None, Some(false)) => SandboxChoice::Firecracker,
             (None, None) => SandboxChoice::Auto,
         }
     }
 
-    fn workload_types(&mut self, texts: &[String]) -> Vec<WorkloadType> {
+    /// The key and the tag of the Go node are the same thing; a flag counts more than a file.
+    fn node_name(&mut self, file: &mut NodeConfigFile) {
+        let tag = file.tags.as_mut().and_then(|tags| tags.remove(NAME_TAG));
+        let tag_key = join("tags", NAME_TAG);
+        let (key, name) = match (file.node_name.take(), tag) {
+            (None, None) => return,
+            (Some(name), None) => ("node_name", name),
+            (None, Some(tag)) => (tag_key.as_str(), tag),
+            (Some(name), Some(tag)) => {
+                let (place, tag_place) = (self.place("node_name"), self.place(&tag_key));
+                if name != tag && place.origin == tag_place.origin {
+                    let other = format!("{tag_key} is {}", describe_text(&tag));
+                    let remedy = "leave one of them out";
+                    self.contradiction("node_name", describe_text(&name), other, remedy);
+                }
+                if tag_place.origin == Origin::Flag && place.origin != Origin::Flag {
+                    (tag_key.as_str(), tag)
+                } else {
+                    ("node_name", name)
+                }
+            }
+        };
+        self.name(key, &name);
+        file.node_name = Some(name);
+    }
+
+    fn name(&mut self, key: &str, name: &str) {
+        let printable = name.chars().all(|c| !c.is_control());
+        if name.trim().is_empty() || name.len() > MAX_NAME_BYTES || !printable {
+            let expected = format!("a name of at most {MAX_NAME_BYTES} bytes on one line");
+            self.unexpected(key, name, &expected);
+        }
+    }
+
+    fn tags(&mut self, tags: &mut BTreeMap<String, String>) {
+        if tags.len() > MAX_TAGS {
+            let expected = format!("at most {MAX_TAGS} tags");
+            let found = format!("{} tags", tags.len());
+            self.problem("tags", ProblemKind::Unexpected { found, expected });
+        }
+        let mut own = Vec::new();
+        for (tag, value) in tags.iter() {
+            let key = join("tags", tag);
+            if tag.starts_with(OWN_TAGS) {
+                own.push(key);
+            } else if tag.is_empty() || tag.len() > MAX_TAG_BYTES {
+                let expected = format!("a name of 1 to {MAX_TAG_BYTES} bytes");
+                self.problem(&key, ProblemKind::Unexpected { found: describe_text(tag), expected });
+            } else if value.len() > MAX_TAG_VALUE_BYTES {
+                self.unexpected(&key, value, &format!("at most {MAX_TAG_VALUE_BYTES} bytes long"));
+            }
+        }
+        for key in own {
+            self.warn(&key, WarningKind::ReservedTag);
+        }
+        tags.retain(|tag, _| !tag.starts_with(OWN_TAGS));
+    }
+
+    fn workload_types(&mut self, texts: Option<&[String]>) -> Vec<WorkloadType> {
         let types: Vec<WorkloadType> =
             self.list("workload_types", texts, "one of \"elf\", \"v8\", \"wasm\", \"oci\"");
         if types.iter().any(|kind| *kind != WorkloadType::Elf) {
@@ -91,114 +207,145 @@ impl Checker<'_> {
         types.into_iter().filter(|kind| *kind == WorkloadType::Elf).take(1).collect()
     }
 
-    fn tags(&mut self, tags: BTreeMap<String, String>) -> BTreeMap<String, String> {
-        let mut kept = BTreeMap::new();
-        for (tag, value) in tags {
-            if tag.starts_with(OWN_TAGS) {
-                self.warn(&super::shape::join("tags", &tag), WarningKind::ReservedTag);
-            } else {
-                kept.insert(tag, value);
-            }
+    /// An artifact has to fit into the cache.
+    fn artifact_sizes(&mut self, file: &mut NodeConfigFile) {
+        let limits = file.limits.get_or_insert_default();
+        let cache = file.artifact_cache.get_or_insert_default();
+        let (Some(artifact), Some(all)) = (limits.max_artifact_bytes, cache.max_bytes) else {
+            return;
+        };
+        if artifact <= all {
+            return;
         }
-        kept
+        if self.is_given("limits.max_artifact_bytes") {
+            let other = format!("artifact_cache.max_bytes is {all}");
+            let remedy = "an artifact must fit into the cache";
+            self.contradiction("limits.max_artifact_bytes", artifact.to_string(), other, remedy);
+        } else {
+            limits.max_artifact_bytes = Some(all);
+        }
     }
 
-    fn bus_tcp(&mut self, file: &NodeConfigFile, sandbox: SandboxChoice) -> Option<SocketAddr> {
-        let explicit = self.places.contains_key("internal_node_host")
-            || self.places.contains_key("internal_node_port");
+    /// What only virtual machines use is checked for all, so that a mistake is not found later.
+    fn virtual_machines(&mut self, file: &mut NodeConfigFile) {
+        let sandbox = file.sandbox.unwrap_or(SandboxChoice::Auto);
+        let limiters = file.rate_limiters.clone().unwrap_or_default();
+        self.token_bucket("rate_limiters.bandwidth", limiters.bandwidth.as_ref());
+        self.token_bucket("rate_limiters.iops", limiters.iops.as_ref());
+        let subnet = file.cni.as_ref().and_then(|cni| cni.subnet.clone()).unwrap_or_default();
+        let Ok(network) = subnet.parse::<Subnet>() else {
+            self.unexpected("cni.subnet", &subnet, "a network, such as \"192.168.127.0/24\"");
+            return;
+        };
+        if !sandbox.is_virtual_machine() {
+            return;
+        }
+        let Some(host) = &file.internal_node_host else {
+            file.internal_node_host = Some(network.gateway().to_string());
+            return;
+        };
+        // What is no address at all is reported where the address is read.
+        if host.parse().is_ok_and(|host| !network.contains(host)) {
+            let (found, other) = (describe_text(host), format!("cni.subnet is \"{subnet}\""));
+            let remedy = "virtual machines reach the node only inside their subnet";
+            self.contradiction("internal_node_host", found, other, remedy);
+        }
+    }
+
+    fn token_bucket(&mut self, key: &str, bucket: Option<&TokenBucketFile>) {
+        let Some(bucket) = bucket else { return };
+        if bucket.size.is_none() {
+            self.problem(key, ProblemKind::Missing { needs: "size" });
+        }
+        if bucket.refill_time.is_none() {
+            self.problem(key, ProblemKind::Missing { needs: "refill_time" });
+        }
+    }
+
+    fn bus_tcp(&mut self, file: &mut NodeConfigFile) -> Option<SocketAddr> {
+        let explicit = self.is_given("internal_node_host") || self.is_given("internal_node_port");
+        let sandbox = file.sandbox.unwrap_or(SandboxChoice::Auto);
         let wanted = explicit || file.legacy_agents == Some(true) || sandbox.is_virtual_machine();
         if !wanted {
+            // So that the effective configuration shows no address where there is none.
+            (file.internal_node_host, file.internal_node_port) = (None, None);
             return None;
         }
-        let host = match &file.internal_node_host {
-            Some(host) => self.address("internal_node_host", host),
-            None if sandbox.is_virtual_machine() => IpAddr::V4(Ipv4Addr::new(192, 168, 127, 1)),
-            None => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        };
+        let host = file.internal_node_host.get_or_insert_with(|| Ipv4Addr::LOCALHOST.to_string());
+        let host = self.address("internal_node_host", host);
         Some(SocketAddr::new(host, file.internal_node_port.unwrap_or_default()))
     }
 
-    fn nats_server(&mut self, server: PublicNatsServerFile) -> PublicNatsServer {
+    fn nats_server(&mut self, server: &PublicNatsServerFile) -> PublicNatsServer {
         let host = server.addr.as_deref().unwrap_or("127.0.0.1");
+        if let Some(name) = &server.server_name {
+            let key = "public_nats_server.server_name";
+            self.name(key, name);
+            // The Go node's own example has spaces in it, which nats-server does not take.
+            if name.contains(' ') {
+                self.warn(key, WarningKind::Spaces);
+            }
+        }
         PublicNatsServer {
             host: self.address("public_nats_server.addr", host),
             port: server.port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0),
             jetstream: server.jetstream.unwrap_or(true),
-            store_dir: server.store_dir.map(PathBuf::from),
-            server_name: server.server_name,
+            store_dir: server.store_dir.clone().map(PathBuf::from),
+            server_name: server.server_name.as_ref().map(|name| name.trim().replace(' ', "-")),
         }
     }
-}
 
-/// Checks a file whose keys have the right types.
-pub(super) fn check(
-    file: NodeConfigFile,
-    places: &BTreeMap<String, Place>,
-    from_file: bool,
-) -> Result<(Config, Vec<Warning>), Problems> {
-    let origins = places.iter().map(|(key, place)| (key.clone(), place.origin)).collect();
-    let mut checker = Checker { places, problems: Vec::new(), warnings: Vec::new() };
-    let sandbox = checker.sandbox(&file, from_file);
-    let mut file = defaults::fill(file);
-    file.sandbox = Some(sandbox);
-    let limits = file.limits.clone().unwrap_or_default();
-    let cache = file.artifact_cache.clone().unwrap_or_default();
-    let logs = file.logs.clone().unwrap_or_default();
-    let bytes = |size: Option<ByteSize>| size.map_or(u64::MAX, ByteSize::as_u64);
-    let count = |number: Option<u32>| number.map_or(usize::MAX, |number| number as usize);
-    let milliseconds = |ms: Option<u32>| Duration::from_millis(ms.unwrap_or_default().into());
-    let config = Config {
-        sandbox,
-        state_dir: file.state_dir.clone().map(PathBuf::from),
-        node_name: file.node_name.clone(),
-        tags: checker.tags(file.tags.clone().unwrap_or_default()),
-        pool_size: count(file.machine_pool_size),
-        handshake_timeout: milliseconds(file.agent_handshake_timeout_ms),
-        agent_path: file.agent_path.clone().map(PathBuf::from),
-        legacy_agents: file.legacy_agents.unwrap_or_default(),
-        bus_tcp: checker.bus_tcp(&file, sandbox),
-        valid_issuers: checker.list(
-            "valid_issuers",
-            file.valid_issuers.as_deref().unwrap_or_default(),
-            "a public key, such as an account's (A…)",
-        ),
-        requester_public_keys: checker.list(
-            "requester_public_keys",
-            file.requester_public_keys.as_deref().unwrap_or_default(),
-            "a public curve key (X…)",
-        ),
-        require_artifact_hash: file.require_artifact_hash.unwrap_or_default(),
-        workload_types: checker.workload_types(file.workload_types.as_deref().unwrap_or_default()),
-        limits: Limits {
-            max_workloads: count(limits.max_workloads),
-            max_concurrent_deploys: count(limits.max_concurrent_deploys),
-            max_artifact_bytes: bytes(limits.max_artifact_bytes),
-        },
-        artifact_cache: ArtifactCacheConfig {
-            max_bytes: bytes(cache.max_bytes),
-            dir: cache.dir.map(PathBuf::from),
-        },
-        logs: LogLimits {
-            lines_per_second: logs.lines_per_second.unwrap_or(u32::MAX),
-            bytes_per_second: bytes(logs.bytes_per_second),
-        },
-        stop_grace: milliseconds(file.stop_grace_ms),
-        drain_deadline: milliseconds(file.drain_deadline_ms),
-        public_nats_server: file
-            .public_nats_server
-            .clone()
-            .map(|server| checker.nats_server(server)),
-        file,
-        origins,
-    };
-    let Checker { problems, warnings, .. } = checker;
-    Problems::none_or(problems)?;
-    Ok((config, warnings))
-}
-
-impl Place {
-    /// A value that a program gave.
-    pub(super) const fn program() -> Self {
-        Self { origin: Origin::Program, file: None, position: None }
+    /// Reads a file that has its defaults.
+    fn settings(&mut self, file: &mut NodeConfigFile) -> Settings {
+        let limits = file.limits.clone().unwrap_or_default();
+        let cache = file.artifact_cache.clone().unwrap_or_default();
+        let logs = file.logs.clone().unwrap_or_default();
+        let bytes = |size: Option<ByteSize>| size.map_or(u64::MAX, ByteSize::as_u64);
+        let count = |number: Option<u32>| number.map_or(usize::MAX, |number| number as usize);
+        let milliseconds = |ms: Option<u32>| Duration::from_millis(ms.unwrap_or_default().into());
+        self.tags(file.tags.get_or_insert_default());
+        let bus_tcp = self.bus_tcp(file);
+        Settings {
+            sandbox: file.sandbox.unwrap_or(SandboxChoice::Auto),
+            state_dir: file.state_dir.clone().map(PathBuf::from),
+            node_name: file.node_name.clone(),
+            tags: file.tags.clone().unwrap_or_default(),
+            pool_size: count(file.machine_pool_size),
+            handshake_timeout: milliseconds(file.agent_handshake_timeout_ms),
+            agent_path: file.agent_path.clone().map(PathBuf::from),
+            legacy_agents: file.legacy_agents.unwrap_or_default(),
+            bus_tcp,
+            valid_issuers: self.list(
+                "valid_issuers",
+                file.valid_issuers.as_deref(),
+                "a public key, such as an account's (A…)",
+            ),
+            requester_public_keys: self.list(
+                "requester_public_keys",
+                file.requester_public_keys.as_deref(),
+                "a public curve key (X…)",
+            ),
+            require_artifact_hash: file.require_artifact_hash.unwrap_or_default(),
+            workload_types: self.workload_types(file.workload_types.as_deref()),
+            limits: Limits {
+                max_workloads: count(limits.max_workloads),
+                max_concurrent_deploys: count(limits.max_concurrent_deploys),
+                max_artifact_bytes: bytes(limits.max_artifact_bytes),
+            },
+            artifact_cache: ArtifactCacheConfig {
+                max_bytes: bytes(cache.max_bytes),
+                dir: cache.dir.map(PathBuf::from),
+            },
+            logs: LogLimits {
+                lines_per_second: logs.lines_per_second.unwrap_or(u32::MAX),
+                bytes_per_second: bytes(logs.bytes_per_second),
+            },
+            stop_grace: milliseconds(file.stop_grace_ms),
+            drain_deadline: milliseconds(file.drain_deadline_ms),
+            public_nats_server: file
+                .public_nats_server
+                .as_ref()
+                .map(|server| self.nats_server(server)),
+        }
     }
 }

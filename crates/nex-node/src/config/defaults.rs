@@ -1,14 +1,28 @@
 //! The value of every key that nobody sets.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use nex_protocol::config::{
     ArtifactCacheFile, ByteSize, CniFile, LimitsFile, LogsFile, MachineTemplateFile,
     NodeConfigFile, PublicNatsServerFile,
 };
 
-/// Fills what is absent and has a default that does not depend on the machine.
-pub(super) fn fill(file: NodeConfigFile) -> NodeConfigFile {
+use super::surroundings::Surroundings;
+
+/// Fills what is absent and has a default. What is made when the node starts (its state
+/// directory, its name) stays absent.
+pub(super) fn fill(file: NodeConfigFile, surroundings: &Surroundings) -> NodeConfigFile {
+    // A folder before those that programs are searched in anyway.
+    let searched = |first: &str| {
+        let rest = surroundings.search_path.iter().filter_map(|path| path.to_str());
+        let rest = rest.filter(|path| *path != first && !path.is_empty());
+        Some(std::iter::once(first).chain(rest).map(str::to_owned).collect())
+    };
+    let resource = |name: &str| {
+        let folder = PathBuf::from(file.default_resource_dir.as_ref()?);
+        folder.join(name).into_os_string().into_string().ok()
+    };
+    let (kernel, rootfs) = (resource("vmlinux"), resource("rootfs.ext4"));
     let texts = |list: &[&str]| Some(list.iter().map(|text| (*text).to_owned()).collect());
     let cni = file.cni.unwrap_or_default();
     let template = file.machine_template.unwrap_or_default();
@@ -16,6 +30,10 @@ pub(super) fn fill(file: NodeConfigFile) -> NodeConfigFile {
     let cache = file.artifact_cache.unwrap_or_default();
     let logs = file.logs.unwrap_or_default();
     NodeConfigFile {
+        no_sandbox: None,
+        bin_path: file.bin_path.or_else(|| searched("/usr/local/bin")),
+        kernel_filepath: file.kernel_filepath.or(kernel),
+        rootfs_filepath: file.rootfs_filepath.or(rootfs),
         tags: file.tags.or_else(|| Some(BTreeMap::new())),
         machine_pool_size: file.machine_pool_size.or(Some(1)),
         agent_handshake_timeout_ms: file.agent_handshake_timeout_ms.or(Some(10_000)),
@@ -51,7 +69,7 @@ pub(super) fn fill(file: NodeConfigFile) -> NodeConfigFile {
             memsize_mib: template.memsize_mib.or(Some(256)),
         }),
         cni: Some(CniFile {
-            bin_path: cni.bin_path.or_else(|| texts(&["/opt/cni/bin"])),
+            bin_path: cni.bin_path.or_else(|| searched("/opt/cni/bin")),
             interface_name: cni.interface_name.or_else(|| Some("veth0".to_owned())),
             network_name: cni.network_name.or_else(|| Some("fcnet".to_owned())),
             subnet: cni.subnet.or_else(|| Some("192.168.127.0/24".to_owned())),

@@ -78,7 +78,7 @@ impl Node {
             Some(value) => Self::from_ast(value, &lines, 0),
             None => Err(SyntaxError {
                 position: Position { line: 1, column: 1 },
-                what: "The file is empty; an empty configuration is {}".to_owned(),
+                what: "The file is empty, where {} would do".to_owned(),
             }),
         }
     }

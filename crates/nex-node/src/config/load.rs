@@ -8,14 +8,15 @@ use std::{
     sync::Arc,
 };
 
-use nex_protocol::config::{NodeConfigFile, SandboxChoice};
-use serde_json::{Map, Value, json};
+use nex_protocol::config::{NodeConfigFile, PublicNatsServerFile, SandboxChoice};
+use serde_json::{Map, Value};
 
 use super::{
     Config, check,
-    document::Node,
+    document::{Node, describe_text},
     problem::{ConfigError, Origin, Place, Problem, ProblemKind, Problems, Warning},
-    shape,
+    shape::{self, Layer},
+    surroundings::Surroundings,
 };
 
 /// A configuration larger than this is none.
@@ -36,7 +37,7 @@ pub struct Overrides {
     pub tags: BTreeMap<String, String>,
     /// `--with-nats`: a nats-server even if the file has none.
     pub with_nats: bool,
-    /// `--nats-port`; 0 takes any free one.
+    /// `--nats-port`; 0 takes any free one. Asks for a nats-server too.
     pub nats_port: Option<u16>,
 }
 
@@ -48,57 +49,161 @@ pub fn load(
     path: Option<&Path>,
     overrides: &Overrides,
 ) -> Result<(Config, Vec<Warning>), ConfigError> {
-    let (layer, from_file) = match path {
-        Some(path) => {
-            let text = read(path)?;
-            let document = Node::parse(&text)
-                .map_err(|error| ConfigError::Syntax { path: path.to_owned(), error })?;
-            let file = Arc::new(path.to_owned());
-            (shape::read(&document, Origin::File, Some(&file)), true)
-        }
-        None => (shape::read(&Node::from_value(&json!({})), Origin::Default, None), false),
-    };
-    let shape::Layer { value, places, problems, mut warnings } = layer;
-    Problems::none_or(problems).map_err(ConfigError::Invalid)?;
-    let mut places: BTreeMap<String, Place> = places.into_iter().collect();
-    let Value::Object(mut merged) = value else {
-        return Err(ConfigError::Invalid(Problems::one(Problem {
-            place: Place {
-                origin: Origin::File,
-                file: path.map(|p| Arc::new(p.to_owned())),
-                position: None,
-            },
-            key: String::new(),
-            kind: ProblemKind::Unexpected {
-                found: "no object".to_owned(),
-                expected: "an object".to_owned(),
-            },
-        })));
-    };
-    lay_over(&mut merged, &mut places, overrides);
-    let (config, more) = checked(Value::Object(merged), &places, from_file)?;
-    warnings.extend(more);
-    Ok((config, warnings))
+    match path {
+        Some(path) => from_text(path, &read(path)?, overrides),
+        None => Sources::default().finish(overrides, &Surroundings::read()),
+    }
 }
 
-/// Checks known keys of the right types.
-pub(super) fn checked(
-    merged: Value,
-    places: &BTreeMap<String, Place>,
-    from_file: bool,
+/// Reads the text of a configuration file, as [`load`] does; `path` is only shown.
+///
+/// # Errors
+/// A [`ConfigError`], one line with place, key and remedy.
+pub fn from_text(
+    path: &Path,
+    text: &str,
+    overrides: &Overrides,
 ) -> Result<(Config, Vec<Warning>), ConfigError> {
-    let file: NodeConfigFile = serde_json::from_value(merged).map_err(|error| {
-        // The schema took it, so only a rule that it cannot express is left.
-        ConfigError::Invalid(Problems::one(Problem {
-            place: places.get("").cloned().unwrap_or(Place::program()),
-            key: String::new(),
+    Sources::of_text(path, text)?.finish(overrides, &Surroundings::read())
+}
+
+/// Takes the content of a configuration file from a program. As in a file, neither `sandbox` nor
+/// `no_sandbox` means Firecracker.
+///
+/// # Errors
+/// A [`ConfigError`], one line with key and remedy.
+pub fn from_value(
+    value: &Value,
+    overrides: &Overrides,
+) -> Result<(Config, Vec<Warning>), ConfigError> {
+    Sources::of_value(value).finish(overrides, &Surroundings::read())
+}
+
+/// All that was said about one configuration, so far; later sources count more.
+#[derive(Default)]
+pub(super) struct Sources {
+    merged: Map<String, Value>,
+    places: BTreeMap<String, Place>,
+    problems: Vec<Problem>,
+    warnings: Vec<Warning>,
+    /// Whether there is a file, or what stands for one.
+    document: bool,
+}
+
+impl Sources {
+    pub(super) fn of_text(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let document = Node::parse(text)
+            .map_err(|error| ConfigError::Syntax { path: path.to_owned(), error })?;
+        let file = Arc::new(path.to_owned());
+        let mut sources = Self { document: true, ..Self::default() };
+        sources.add(shape::read(&document, Origin::File, Some(&file)));
+        Ok(sources)
+    }
+
+    pub(super) fn of_value(value: &Value) -> Self {
+        let mut sources = Self { document: true, ..Self::default() };
+        sources.add(shape::read(&Node::from_value(value), Origin::Program, None));
+        sources
+    }
+
+    /// Adds keys that have their types already, from flags or a program.
+    pub(super) fn add_typed(&mut self, file: &NodeConfigFile, origin: Origin) {
+        // Texts, numbers and maps of texts always serialize.
+        let value = serde_json::to_value(file).unwrap_or_default();
+        self.add(shape::read(&Node::from_value(&value), origin, None));
+    }
+
+    pub(super) fn add_problem(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    fn add(&mut self, layer: Layer) {
+        let Layer { keys, places, problems, warnings } = layer;
+        if keys.contains_key("sandbox") && self.merged.contains_key("no_sandbox") {
+            // The later source answers for both keys.
+            self.merged.remove("no_sandbox");
+            self.places.remove("no_sandbox");
+        }
+        merge(&mut self.merged, keys);
+        self.places.extend(places);
+        self.problems.extend(problems);
+        self.warnings.extend(warnings);
+    }
+
+    /// Lays the overrides over all and checks the whole.
+    pub(super) fn finish(
+        mut self,
+        overrides: &Overrides,
+        surroundings: &Surroundings,
+    ) -> Result<(Config, Vec<Warning>), ConfigError> {
+        let mut flags = NodeConfigFile {
+            sandbox: overrides.sandbox,
+            machine_pool_size: overrides.pool_size,
+            node_name: overrides.node_name.clone(),
+            tags: Some(overrides.tags.clone()).filter(|tags| !tags.is_empty()),
+            public_nats_server: (overrides.with_nats || overrides.nats_port.is_some()).then(|| {
+                PublicNatsServerFile {
+                    port: overrides.nats_port.map(i32::from),
+                    ..PublicNatsServerFile::default()
+                }
+            }),
+            ..NodeConfigFile::default()
+        };
+        if let Some(dir) = &overrides.state_dir {
+            match utf8("state_dir", dir, Origin::Flag) {
+                Ok(dir) => flags.state_dir = Some(dir),
+                Err(problem) => self.add_problem(*problem),
+            }
+        }
+        self.add_typed(&flags, Origin::Flag);
+        let Self { merged, places, mut problems, mut warnings, document } = self;
+        let file = match serde_json::from_value(Value::Object(merged)) {
+            Ok(file) => file,
+            Err(error) => {
+                // The schema took it; a test holds that serde then takes it too.
+                problems.push(Problem {
+                    place: places.get("").cloned().unwrap_or(Place::of(Origin::Program)),
+                    key: String::new(),
+                    kind: ProblemKind::Unexpected {
+                        found: describe_text(&error.to_string()),
+                        expected: "a node configuration".to_owned(),
+                    },
+                });
+                NodeConfigFile::default()
+            }
+        };
+        let checked = check::check(file, places, document, surroundings);
+        warnings.extend(checked.warnings);
+        problems.extend(checked.problems);
+        Problems::none_or(problems).map_err(ConfigError::Invalid)?;
+        Ok((checked.config, warnings))
+    }
+}
+
+/// The text of a path, which is what a configuration can hold.
+pub(super) fn utf8(key: &str, path: &Path, origin: Origin) -> Result<String, Box<Problem>> {
+    path.to_str().map(str::to_owned).ok_or_else(|| {
+        Box::new(Problem {
+            place: Place::of(origin),
+            key: key.to_owned(),
             kind: ProblemKind::Unexpected {
-                found: error.to_string(),
-                expected: "a node configuration".to_owned(),
+                found: describe_text(&path.to_string_lossy()),
+                expected: "a path in UTF-8".to_owned(),
             },
-        }))
-    })?;
-    check::check(file, places, from_file).map_err(ConfigError::Invalid)
+        })
+    })
+}
+
+/// Objects are merged key by key; any other value replaces the earlier one.
+fn merge(into: &mut Map<String, Value>, from: Map<String, Value>) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(Value::Object(earlier)), Value::Object(later)) => merge(earlier, later),
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
@@ -113,48 +218,4 @@ fn read(path: &Path) -> Result<String, ConfigError> {
         return Err(ConfigError::TooLarge { path: path.to_owned(), max: MAX_FILE_BYTES });
     }
     String::from_utf8(bytes).map_err(|_| ConfigError::NotText { path: path.to_owned() })
-}
-
-fn lay_over(
-    merged: &mut Map<String, Value>,
-    places: &mut BTreeMap<String, Place>,
-    overrides: &Overrides,
-) {
-    let mut set = |merged: &mut Map<String, Value>, key: &str, value: Value| {
-        merged.insert(key.to_owned(), value);
-        let place = Place { origin: Origin::Flag, file: None, position: None };
-        places.insert(key.to_owned(), place);
-    };
-    if let Some(sandbox) = overrides.sandbox {
-        // The flag answers for both keys.
-        merged.remove("no_sandbox");
-        set(merged, "sandbox", json!(sandbox));
-    }
-    if let Some(dir) = &overrides.state_dir {
-        set(merged, "state_dir", json!(dir));
-    }
-    if let Some(size) = overrides.pool_size {
-        set(merged, "machine_pool_size", json!(size));
-    }
-    if let Some(name) = &overrides.node_name {
-        set(merged, "node_name", json!(name));
-    }
-    if !overrides.tags.is_empty() {
-        let mut tags = match merged.remove("tags") {
-            Some(Value::Object(tags)) => tags,
-            _ => Map::new(),
-        };
-        tags.extend(overrides.tags.iter().map(|(tag, value)| (tag.clone(), json!(value))));
-        set(merged, "tags", Value::Object(tags));
-    }
-    if overrides.with_nats || overrides.nats_port.is_some() {
-        let mut server = match merged.remove("public_nats_server") {
-            Some(Value::Object(server)) => server,
-            _ => Map::new(),
-        };
-        if let Some(port) = overrides.nats_port {
-            server.insert("port".to_owned(), json!(port));
-        }
-        set(merged, "public_nats_server", Value::Object(server));
-    }
 }

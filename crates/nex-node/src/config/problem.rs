@@ -43,6 +43,13 @@ pub struct Place {
     pub position: Option<Position>,
 }
 
+impl Place {
+    /// Something that is not in a file.
+    pub(super) const fn of(origin: Origin) -> Self {
+        Self { origin, file: None, position: None }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.file, self.position) {
@@ -124,11 +131,6 @@ impl Problems {
     /// `Err` with the problems if there are any.
     pub(super) fn none_or(problems: Vec<Problem>) -> Result<(), Self> {
         if problems.is_empty() { Ok(()) } else { Err(Self(problems)) }
-    }
-
-    /// A single problem.
-    pub(super) fn one(problem: Problem) -> Self {
-        Self(vec![problem])
     }
 
     /// The problems, in the order of the configuration.
@@ -241,6 +243,8 @@ pub enum WarningKind {
     Repeated,
     /// The node sets this tag itself. It is ignored.
     ReservedTag,
+    /// `nats-server` takes no spaces in its name; they are replaced.
+    Spaces,
     /// Only services are run by this version. Other types are ignored.
     OnlyServices,
 }
@@ -268,6 +272,7 @@ impl fmt::Display for Warning {
                     "{key}: this version runs elf workloads only; the other types are ignored"
                 )
             }
+            WarningKind::Spaces => write!(f, "{key} holds spaces; they are replaced by hyphens"),
             WarningKind::ReservedTag => {
                 write!(f, "{key} is ignored: the node sets tags that start with nex. itself")
             }

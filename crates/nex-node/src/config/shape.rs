@@ -27,8 +27,8 @@ pub(super) fn node_config_schema() -> &'static Value {
 
 /// What was read from one source.
 pub(super) struct Layer {
-    /// Keys under their proper names, nothing unknown, no `null`.
-    pub(super) value: Value,
+    /// Keys under their proper names, nothing unknown, no `null`; only those without a problem.
+    pub(super) keys: Map<String, Value>,
     /// Where each value is, by the path of its key.
     pub(super) places: Vec<(String, Place)>,
     pub(super) problems: Vec<Problem>,
@@ -46,9 +46,12 @@ pub(super) fn read(document: &Node, origin: Origin, file: Option<&Arc<PathBuf>>)
         problems: Vec::new(),
         warnings: Vec::new(),
     };
-    let value = reader.value(document, root, "").unwrap_or(Value::Object(Map::new()));
+    let keys = match reader.value(document, root, "") {
+        Some(Value::Object(keys)) => keys,
+        _ => Map::new(),
+    };
     let Reader { places, problems, warnings, .. } = reader;
-    Layer { value, places, problems, warnings }
+    Layer { keys, places, problems, warnings }
 }
 
 struct Reader<'a> {
@@ -104,8 +107,7 @@ impl<'a> Reader<'a> {
         for member in members {
             let Some((name, schema)) = self.find_key(member, schema, path) else { continue };
             let path = join(path, &name);
-            // Go writes a pointer that is not set as null: the same as no key at all.
-            if member.value.value == NodeValue::Null {
+            if is_absent(&member.value, resolve(self.root, schema)) {
                 continue;
             }
             if let Some(value) = self.value(&member.value, schema, &path)
@@ -143,6 +145,9 @@ impl<'a> Reader<'a> {
         if let Some(values) = schema.get("additionalProperties").filter(|s| s.is_object()) {
             return Some((written.to_owned(), values));
         }
+        if self.warnings.len() >= MAX_FINDINGS {
+            return None;
+        }
         let suggestion = suggest(self.root, schema, path, written);
         self.warn(member, join(path, written), WarningKind::UnknownKey { suggestion });
         None
@@ -167,6 +172,21 @@ impl<'a> Reader<'a> {
             let place = self.place(member.at);
             self.warnings.push(Warning { place, key, kind });
         }
+    }
+}
+
+/// Go writes a pointer that is not set as `null`, and a text that is not set as an empty one: the
+/// same as no key at all. A listed text or a size is never empty, and a tag may be.
+fn is_absent(node: &Node, schema: &Value) -> bool {
+    match &node.value {
+        NodeValue::Null => true,
+        NodeValue::Text(text) => {
+            text.is_empty()
+                && schema.get("format").is_none()
+                && choices(schema).is_empty()
+                && allows(schema, "null")
+        }
+        _ => false,
     }
 }
 
@@ -224,7 +244,7 @@ fn types(schema: &Value) -> impl Iterator<Item = &str> {
     one.into_iter().chain(many.into_iter().flatten().filter_map(Value::as_str))
 }
 
-fn allows(schema: &Value, wanted: &str) -> bool {
+pub(super) fn allows(schema: &Value, wanted: &str) -> bool {
     types(schema).any(|name| name == wanted)
 }
 
@@ -250,7 +270,7 @@ fn in_range(schema: &Value, number: i128) -> bool {
 }
 
 /// The texts that a schema lists, if it lists them.
-fn choices(schema: &Value) -> Vec<&str> {
+pub(super) fn choices(schema: &Value) -> Vec<&str> {
     let listed = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
     let described = schema.get("oneOf").and_then(Value::as_array).into_iter().flatten();
     listed
@@ -338,22 +358,57 @@ fn suggest(root: &Value, schema: &Value, path: &str, written: &str) -> Option<St
     // The right key in the wrong object.
     for (object, name) in every_key(root) {
         if object != path && name == lower {
-            offer(0.99, join(&object, name));
+            offer(0.99, join(&object, &name));
         }
     }
     best.map(|(_, key)| key)
 }
 
 /// Every key of the configuration with the path of the object that it is in.
-fn every_key(root: &Value) -> Vec<(String, &str)> {
-    let mut keys = Vec::new();
-    let mut open = vec![(String::new(), root)];
-    while let Some((path, schema)) = open.pop() {
-        let properties = resolve(root, schema).get("properties").and_then(Value::as_object);
-        for (name, property) in properties.into_iter().flatten() {
-            keys.push((path.clone(), name.as_str()));
-            open.push((join(&path, name), property));
-        }
+fn every_key(root: &Value) -> Vec<(String, String)> {
+    every_property(root)
+        .into_iter()
+        .filter_map(|(mut path, _)| {
+            let key = path.pop()?;
+            Some((path.iter().fold(String::new(), |path, key| join(&path, key)), key))
+        })
+        .collect()
+}
+
+/// The path of every key, and where its schema is (a JSON pointer into the root schema), in the
+/// order of the schema; keys of objects follow the object's own.
+pub(super) fn every_property(root: &Value) -> Vec<(Vec<String>, String)> {
+    let mut found = Vec::new();
+    // Our objects are nested three deep; the bound only keeps a recursive type from going on.
+    properties_at(root, "", &[], 4, &mut found);
+    found
+}
+
+fn properties_at(
+    root: &Value,
+    pointer: &str,
+    path: &[String],
+    depth: usize,
+    found: &mut Vec<(Vec<String>, String)>,
+) {
+    let target = resolve_pointer(root, pointer);
+    let properties = root.pointer(&format!("{target}/properties")).and_then(Value::as_object);
+    for name in properties.into_iter().flat_map(Map::keys).take_while(|_| depth > 0) {
+        let mut path = path.to_vec();
+        path.push(name.clone());
+        let pointer = format!("{target}/properties/{name}");
+        found.push((path.clone(), pointer.clone()));
+        properties_at(root, &pointer, &path, depth - 1, found);
     }
-    keys
+}
+
+/// Like [`resolve`], for a pointer to a schema.
+fn resolve_pointer(root: &Value, pointer: &str) -> String {
+    let schema = root.pointer(pointer).unwrap_or(&Value::Null);
+    let branches = schema.get("anyOf").and_then(Value::as_array).into_iter().flatten();
+    std::iter::once(schema)
+        .chain(branches)
+        .find_map(|branch| branch.get("$ref")?.as_str()?.strip_prefix('#'))
+        .unwrap_or(pointer)
+        .to_owned()
 }

@@ -11,6 +11,7 @@ use nex_protocol::{
     event::{EventKind, RawEvent, WorkloadStopped},
     log::LogLevel,
     name::WorkloadId,
+    nats::HeaderMap,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -310,17 +311,19 @@ impl Task {
                 }
             }
             Inbound::Handshake { reply, .. } => {
-                self.handshake = reply;
+                self.handshake = Some(reply);
                 self.feed(Input::Handshake).await;
             }
             Inbound::Log(line) => self.pass_on_log(&line),
-            Inbound::Event { kind, body } => self.hear_event(&kind, &body).await,
+            Inbound::Event { kind, body } => self.hear_event(kind.as_str(), &body).await,
             Inbound::Rpc { reply, .. } => {
                 let refusal = br#"{"error":"host services are not available on this node"}"#;
-                reply.respond(
-                    &[(header::ERROR, "host services are not available on this node")],
-                    Bytes::from_static(refusal),
-                );
+                let mut headers = HeaderMap::new();
+                // Plain ASCII: it always fits.
+                let _ =
+                    headers.append(header::ERROR, "host services are not available on this node");
+                // An agent that is gone misses it.
+                let _ = reply.respond(Some(&headers), Bytes::from_static(refusal));
             }
         }
     }
@@ -338,6 +341,10 @@ impl Task {
         if kind != EventKind::WorkloadStopped {
             self.publisher.agent_event(&tag, kind, &event);
             return;
+        }
+        // The agent sent all output before this, in a lane that events overtake.
+        while let Some(line) = self.seat.take_log() {
+            self.pass_on_log(&line);
         }
         // Published once, by `Effect::ReportEnd`: whether the node had asked for
         // it belongs into the event.
@@ -428,7 +435,8 @@ impl Task {
         match effect {
             Effect::AcknowledgeHandshake => {
                 if let Some(reply) = self.handshake.take() {
-                    reply.respond(&[], Bytes::from_static(HANDSHAKE_RESPONSE));
+                    // An agent that is gone misses it: its end is heard too.
+                    let _ = reply.respond(None, Bytes::from_static(HANDSHAKE_RESPONSE));
                 }
             }
             Effect::AnnounceWarm => {
@@ -450,7 +458,7 @@ impl Task {
                 let link = self.seat.link();
                 let limit = self.stop_grace + STOP_SLACK;
                 self.call = Some(Box::pin(async move {
-                    let reply = link.request(AgentRequest::Undeploy, &[], Bytes::new(), limit);
+                    let reply = link.request(AgentRequest::Undeploy, None, Bytes::new(), limit);
                     CallResult::Undeploy(reply.await.map(|reply| reply.payload))
                 }));
             }
@@ -492,7 +500,7 @@ impl Task {
             }
             ArtifactAccess::Link => {
                 self.seat.offer_artifact(
-                    request.workload_name.as_str(),
+                    &request.workload_name,
                     artifact.path(),
                     artifact.digest(),
                     artifact.size(),
@@ -506,7 +514,7 @@ impl Task {
         });
         let (link, body) = (self.seat.link(), Bytes::from(request.encode()));
         self.call = Some(Box::pin(async move {
-            let reply = link.request(AgentRequest::Deploy, &[], body, DEPLOY_LIMIT);
+            let reply = link.request(AgentRequest::Deploy, None, body, DEPLOY_LIMIT);
             CallResult::Deploy(reply.await.map(|reply| reply.payload))
         }));
     }

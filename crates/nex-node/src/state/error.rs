@@ -6,12 +6,21 @@ use std::{io, path::PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// Another node runs with it.
-    #[error("{} is in use by the node with pid {}; stop that one, or give this one another directory with --state-dir", .path.display(), pid.map_or("?".to_owned(), |pid| pid.to_string()))]
+    #[error("{} is in use by another node{}; stop that one, or give this one another directory with --state-dir", .path.display(), pid.map_or(String::new(), |pid| format!(" (pid {pid})")))]
     InUse {
         /// The directory.
         path: PathBuf,
         /// The other node's process, if it could be read.
         pid: Option<u32>,
+    },
+    /// Its file system has no locks.
+    #[error("{} cannot be locked; choose a directory on a local disk with --state-dir", .path.display())]
+    NoLock {
+        /// The lock file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
     },
     /// The directory cannot be made or entered.
     #[error("{} cannot be made or entered; check its permissions, or choose another with --state-dir", .path.display())]

@@ -24,6 +24,7 @@ impl NodeIdentity {
             Some(node) => node,
             None => {
                 let key = SigningKey::generate(KeyKind::Server);
+                tracing::info!(id = %key.public(), "made an identity for this node");
                 files::write(&dir.join("node.nk"), &key.seed())?;
                 key
             }

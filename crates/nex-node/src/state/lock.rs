@@ -7,7 +7,10 @@ use std::{
     path::Path,
 };
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
 
 use super::StateError;
 
@@ -27,11 +30,17 @@ impl Lock {
             .mode(0o600)
             .open(&path)
             .map_err(failed)?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let mut text = String::new();
-            let _ = (&file).take(32).read_to_string(&mut text);
-            let pid = text.trim().parse().ok();
-            return Err(StateError::InUse { path: dir.to_owned(), pid });
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => {
+                let mut text = String::new();
+                // A node that has just taken the lock may not have written its pid yet.
+                let _ = (&file).take(32).read_to_string(&mut text);
+                let pid = text.trim().parse().ok();
+                return Err(StateError::InUse { path: dir.to_owned(), pid });
+            }
+            // Some network file systems have no locks; without one, two nodes would share a key.
+            Err(error) => return Err(StateError::NoLock { path, source: error.into() }),
         }
         file.set_len(0).map_err(failed)?;
         file.rewind().map_err(failed)?;

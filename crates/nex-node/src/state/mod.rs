@@ -21,7 +21,7 @@ mod socket;
 
 use std::{
     fs, io,
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -59,21 +59,28 @@ impl StateDir {
             return Self::open_at(path);
         }
         let first = config::default_state_dir().map_err(|_| StateError::NoHome)?;
+        Self::open_first_free(&first)
+    }
+
+    fn open_first_free(first: &Path) -> Result<Self, StateError> {
         for slot in 1..MAX_SLOTS {
-            match Self::open_at(&slot_of(&first, slot)) {
+            match Self::open_at(&slot_of(first, slot)) {
                 Err(StateError::InUse { path, pid }) => {
                     tracing::info!(path = %path.display(), pid, "in use by another node, trying the next");
                 }
                 opened => return opened,
             }
         }
-        Self::open_at(&slot_of(&first, MAX_SLOTS))
+        Self::open_at(&slot_of(first, MAX_SLOTS))
     }
 
     fn open_at(path: &Path) -> Result<Self, StateError> {
         make_folder(path)?;
         let path = fs::canonicalize(path)
             .map_err(|source| StateError::Folder { path: path.to_owned(), source })?;
+        if fs::metadata(&path).is_ok_and(|metadata| metadata.mode() & 0o022 != 0) {
+            tracing::warn!(path = %path.display(), "others can write to this directory; run chmod go-w on it");
+        }
         let lock = Lock::take(&path)?;
         check_version(&path)?;
         let identity = NodeIdentity::load_or_create(&path)?;
@@ -152,18 +159,44 @@ fn check_version(dir: &Path) -> Result<(), StateError> {
 fn empty(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
-        if let Err(error) = fs::remove_dir_all(entry.path())
+        let path = entry.path();
+        let removed = remove(&path).or_else(|_| {
+            // A workload may have taken its own folders' permissions away.
+            open_folders(&path);
+            remove(&path)
+        });
+        if let Err(error) = removed
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!(path = %entry.path().display(), %error, "left by an earlier run, cannot be removed");
+            tracing::warn!(path = %path.display(), %error, "left by an earlier run, cannot be removed");
+        }
+    }
+}
+
+/// Removes a folder with all that is in it, or a file; follows no links.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path)?.is_dir() {
+        true => fs::remove_dir_all(path),
+        false => fs::remove_file(path),
+    }
+}
+
+/// Lets us into all folders below and including `path`; follows no links. Nobody makes new ones
+/// meanwhile: what ran here is gone.
+fn open_folders(path: &Path) {
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let is_folder = fs::symlink_metadata(&folder).is_ok_and(|metadata| metadata.is_dir());
+        if is_folder && fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).is_ok() {
+            let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+            let inner = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+            folders.extend(inner.map(|entry| entry.path()));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]
@@ -220,10 +253,87 @@ mod tests {
     }
 
     #[test]
+    fn further_nodes_take_the_next_free_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = dir.path().join("node");
+        let nodes: Vec<_> =
+            (0..MAX_SLOTS).map(|_| StateDir::open_first_free(&first).unwrap()).collect();
+        let name = |state: &StateDir| state.path().file_name().unwrap().to_owned();
+        assert_eq!(name(&nodes[0]), "node");
+        assert_eq!(name(&nodes[1]), "node-2");
+        assert_eq!(name(&nodes[MAX_SLOTS - 1]), "node-16");
+        let ids: std::collections::BTreeSet<_> =
+            nodes.iter().map(|node| node.identity().node.public().to_string()).collect();
+        assert_eq!(ids.len(), MAX_SLOTS);
+        assert!(matches!(StateDir::open_first_free(&first), Err(StateError::InUse { .. })));
+        let second = nodes[1].identity().node.public();
+        drop(nodes);
+        let again = StateDir::open(Some(&dir.path().join("node-2"))).unwrap();
+        assert_eq!(again.identity().node.public(), second);
+    }
+
+    #[test]
+    fn a_seed_that_others_can_read_still_works() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = StateDir::open(Some(dir.path())).unwrap().identity().node.public();
+        let seed = dir.path().join("node.nk");
+        fs::set_permissions(&seed, fs::Permissions::from_mode(0o644)).unwrap();
+        // As an editor would leave it.
+        let text = fs::read_to_string(&seed).unwrap();
+        fs::write(&seed, format!(" {text}\n\n")).unwrap();
+        assert_eq!(StateDir::open(Some(dir.path())).unwrap().identity().node.public(), id);
+    }
+
+    #[test]
+    fn seeds_that_are_no_files_or_no_text_or_of_another_kind_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(StateDir::open(Some(dir.path())).unwrap());
+        let open = || StateDir::open(Some(dir.path())).unwrap_err();
+        let seed = dir.path().join("node.xk");
+        for bytes in [&b""[..], b"\xff\xfe", &vec![b'S'; 100_000]] {
+            fs::write(&seed, bytes).unwrap();
+            assert!(
+                matches!(open(), StateError::Corrupt { path, .. } if path == fs::canonicalize(&seed).unwrap())
+            );
+            assert_eq!(fs::read(&seed).unwrap(), bytes);
+        }
+        fs::write(
+            &seed,
+            nex_protocol::key::SigningKey::generate(nex_protocol::key::KeyKind::User).seed(),
+        )
+        .unwrap();
+        assert!(matches!(open(), StateError::Corrupt { .. }));
+        fs::remove_file(&seed).unwrap();
+        fs::create_dir(&seed).unwrap();
+        assert!(matches!(open(), StateError::Corrupt { .. }));
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_one_says_so_in_a_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        for path in [file.clone(), file.join("state")] {
+            let error = StateDir::open(Some(&path)).unwrap_err();
+            assert!(matches!(error, StateError::Folder { .. }));
+            assert!(!error.to_string().contains('\n'));
+        }
+    }
+
+    #[test]
     fn leftovers_of_sandboxes_are_removed() {
         let dir = tempfile::tempdir().unwrap();
-        fs::create_dir_all(dir.path().join("sandboxes/old/deep")).unwrap();
+        let outside = dir.path().join("outside");
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("kept"), "").unwrap();
+        let old = dir.path().join("sandboxes/old");
+        fs::create_dir_all(old.join("deep/er")).unwrap();
+        fs::write(dir.path().join("sandboxes/file"), "").unwrap();
+        std::os::unix::fs::symlink(&outside, dir.path().join("sandboxes/link")).unwrap();
+        std::os::unix::fs::symlink(&outside, old.join("link")).unwrap();
+        fs::set_permissions(old.join("deep"), fs::Permissions::from_mode(0o000)).unwrap();
         let state = StateDir::open(Some(dir.path())).unwrap();
         assert_eq!(fs::read_dir(state.sandboxes()).unwrap().count(), 0);
+        assert!(outside.join("kept").exists());
     }
 }

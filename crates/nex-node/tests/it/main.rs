@@ -11,6 +11,7 @@
 )]
 
 mod artifacts;
+mod bus;
 mod flood;
 mod go;
 mod hostile;

@@ -101,6 +101,7 @@ pub struct NodeConfigFile {
     pub sandbox: Option<SandboxChoice>,
     /// The older form of `sandbox`: `true` is `process`, which isolates nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("x-default" = "see `sandbox`")))]
     pub no_sandbox: Option<bool>,
 
     /// Where the node keeps its identity, its name, artifacts and sockets. One running node per directory.

@@ -94,7 +94,7 @@ pub struct PublicNatsServerFile {
     pub store_dir: Option<String>,
     /// The name it introduces itself by.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(extend("x-default" = "the node's name")))]
+    #[cfg_attr(feature = "schema", schemars(extend("x-default" = "made up by `nats-server`")))]
     pub server_name: Option<String>,
 }
 

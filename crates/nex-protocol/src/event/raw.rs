@@ -269,6 +269,7 @@ impl RawEvent {
         }
         let id = members.required_text("id")?;
         let source = uri_reference(&members.required_text("source")?).ok_or(EventError::Source)?;
+        let source = json::within(source, "source", MAX_EVENT_ATTRIBUTE_BYTES)?;
         let kind_text = members.required_text("type")?;
         if kind_text.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err(EventError::Kind);
@@ -289,7 +290,11 @@ impl RawEvent {
         let schema = members.text("dataschema")?;
         let data = match (members.attributes.remove("data"), binary(&mut members.attributes)?) {
             (Some(_), Some(_)) => return Err(EventError::TwoSetsOfData),
-            (Some(value), None) => EventData::Json(value),
+            (Some(value), None) if content_type.as_deref().is_none_or(is_json) => {
+                EventData::Json(value)
+            }
+            // To Go these are bytes, and they leave it as such.
+            (Some(value), None) => EventData::Binary(value.to_string().into_bytes()),
             (None, Some(bytes)) => EventData::Binary(bytes),
             (None, None) => EventData::None,
         };

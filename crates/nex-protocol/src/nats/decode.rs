@@ -68,6 +68,15 @@ impl Decoder {
         &mut self.buffer
     }
 
+    /// Makes room to read into, about `chunk` bytes. While the rest of a message is awaited, just
+    /// enough room for that is there already, so that a large payload is not moved again.
+    pub fn reserve(&mut self, chunk: usize) {
+        let spare = self.buffer.capacity().saturating_sub(self.buffer.len());
+        if self.head.is_none() && spare < chunk / 4 {
+            self.buffer.reserve(chunk);
+        }
+    }
+
     /// Bytes received and not yet handed out.
     #[must_use]
     pub fn buffered(&self) -> usize {

@@ -117,6 +117,8 @@ fn hostile_events_are_read_like_go_publishes_them() {
             assert_eq!(event.source, text(case, "source"), "{case}");
             let written = json(text(&case["node_writes"], "wire").as_bytes());
             assert_eq!(json(&event.encode()), written, "{case}");
+            // JSON under another content type is bytes from then on.
+            assert_eq!(RawEvent::decode(&event.encode()).unwrap(), event, "{case}");
         }
     }
 }
@@ -132,6 +134,7 @@ fn events_are_bounded() {
     for message in [
         with("data", json!("x".repeat(MAX_EVENT_BYTES))),
         with("id", json!(long)),
+        with("source", json!(" ".repeat(1000))),
         with("type", json!(long)),
         with("type", json!("a b")),
         with("type", json!("a\n")),
