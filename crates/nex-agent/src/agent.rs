@@ -25,7 +25,7 @@ use crate::{
     link::{Inbound, Link, LinkError, Outbox},
     output::capture::{Capture, LogTarget},
     provider::elf::{LaunchError, tree},
-    session::{Effect, Event, Order, Policy, ReplyTo, Session, TimerKind},
+    session::{Effect, Event, Order, Policy, ReplyTo, Session, TimerKind, one_line},
 };
 use start::Started;
 
@@ -80,6 +80,8 @@ pub struct Agent {
     kill_deadline: Option<Instant>,
     directory: Option<PathBuf>,
     signals: Signals,
+    /// Children may have ended without a signal that is still to come.
+    look_at_children: bool,
 }
 
 struct Signals {
@@ -147,6 +149,7 @@ impl Agent {
             kill_deadline: None,
             directory: None,
             signals,
+            look_at_children: false,
         };
         agent.connecting = Some(agent.connect(None));
         let code = agent.live().await;
@@ -182,6 +185,11 @@ impl Agent {
     /// Waits for something that concerns the session.
     async fn next_event(&mut self) -> Event {
         loop {
+            if std::mem::take(&mut self.look_at_children)
+                && let Some(event) = self.reap()
+            {
+                return event;
+            }
             let retry_at = self.launching.as_ref().map(|launching| launching.again_at);
             let link = async {
                 match &mut self.link {
@@ -223,27 +231,16 @@ impl Agent {
         }
     }
 
-    /// Reaps what has ended. The end of the main process is told first; that
-    /// nothing is left is told at the next look, which comes by itself only if
-    /// it is asked for.
+    /// Reaps what has ended. The end of the workload's first process is told before the end of
+    /// the last one, which takes another look.
     fn reap(&mut self) -> Option<Event> {
         let running = self.running.as_ref()?;
         let reaped = tree::reap(Some(running.pid));
         if let Some(exit) = reaped.main {
-            if reaped.tree_gone {
-                self.look_again();
-            }
+            self.look_at_children = reaped.tree_gone;
             return Some(Event::Exited { exit });
         }
         reaped.tree_gone.then_some(Event::TreeGone)
-    }
-
-    /// Has [`Agent::reap`] called once more.
-    fn look_again(&mut self) {
-        let _ = rustix::process::kill_process(
-            rustix::process::getpid(),
-            rustix::process::Signal::CHILD,
-        );
     }
 
     fn subject(&self, kind: AgentSubjectKind) -> String {
@@ -260,7 +257,7 @@ impl Agent {
             Inbound::Lost(error) => {
                 self.link = None;
                 self.handshake_by = None;
-                Some(Event::LinkLost { reason: error.to_string() })
+                Some(Event::LinkLost { reason: one_line(&error) })
             }
         }
     }
@@ -326,7 +323,7 @@ impl Agent {
                 self.link = Some(link);
                 Event::Connected
             }
-            Err(error) => Event::LinkGivenUp { reason: error.to_string() },
+            Err(error) => Event::LinkGivenUp { reason: one_line(&error) },
         }
     }
 
@@ -369,7 +366,7 @@ impl Agent {
             Effect::Kill => {
                 tree::kill();
                 // What had ended before has sent its signal already.
-                self.look_again();
+                self.look_at_children = true;
             }
             Effect::StartTimer { timer, after } => {
                 let timer = match timer {
@@ -439,7 +436,7 @@ impl Agent {
         };
         self.running = Some(Running { pid: child.pid, finish, capture });
         // It may have ended before there was anybody to be told.
-        self.look_again();
+        self.look_at_children = true;
         Event::Launched
     }
 

@@ -6,7 +6,7 @@ use nex_agent::{agent::Agent, boot, boot::Metadata, diagnostics::say};
 
 fn main() -> ExitCode {
     boot::descriptors::close_inherited();
-    let metadata = Metadata::from_environment(std::env::var_os::<&str>);
+    let metadata = Metadata::from_environment(std::env::var_os);
     // Before any thread: the environment holds the agent's secret.
     boot::hygiene::scrub_environment();
     let metadata = match metadata {

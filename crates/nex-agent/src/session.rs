@@ -16,12 +16,15 @@
 mod event;
 mod order;
 mod stop;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 pub use event::{Effect, Event, ReplyTo, TimerKind};
-pub use order::{Artifact, Order, OrderError};
+pub(crate) use order::one_line;
+pub use order::{Artifact, DEFAULT_STOP_GRACE, MAX_STOP_GRACE, Order, OrderError};
 pub use stop::{Cause, Phase};
 
 use crate::provider::elf::tree::Exit;

@@ -19,13 +19,17 @@ use std::{
 };
 
 use futures_util::StreamExt as _;
-use nex_client::{Artifact, Client, Upload, Workload};
+use nex_client::{
+    Client,
+    artifact::Upload,
+    deploy::{Artifact, Workload},
+};
 use nex_protocol::{
     control::WorkloadType,
     key::{CurveKey, KeyKind, SigningKey},
     name::{Namespace, NodeId, WorkloadId},
 };
-use nex_testkit::{Collector, DEADLINE, TestNats, process, wait_for_async};
+use nex_testkit::{Collector, DEADLINE, TestNats, process, wait::wait_for_async};
 
 const PINGS: usize = 2_000;
 const DEPLOYS: usize = 40;
@@ -183,8 +187,9 @@ impl Bench {
         let source = self.dir.path().join(format!("program-{ballast}.c"));
         let program = self.dir.path().join(format!("program-{ballast}"));
         std::fs::write(&source, PROGRAM.replace("BALLAST", &ballast.to_string())).unwrap();
-        let status = Command::new("cc").args(["-O1", "-static", "-o"]).args([&program, &source]);
-        assert!(Command::status(status).unwrap().success());
+        let mut cc = Command::new("cc");
+        cc.args(["-O1", "-static", "-o"]).args([&program, &source]);
+        assert!(cc.status().unwrap().success());
         program
     }
 

@@ -67,20 +67,20 @@ pub(crate) fn judge(result: anyhow::Result<Exit>) -> (Exit, Option<String>) {
 
 /// The whole chain of an error in one line, each cause once.
 fn one_line(error: &anyhow::Error) -> String {
-    let mut line = String::new();
+    let mut told: Vec<String> = Vec::new();
     for cause in error.chain() {
-        let text = cause.to_string();
-        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        // Some libraries repeat the text of their source in their own.
-        if text.is_empty() || line.contains(&text) {
+        let text = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        // Some libraries repeat the text of their source in their own, or add
+        // nothing to it but a prefix.
+        if text.is_empty() || told.iter().any(|before| before.contains(&text)) {
             continue;
         }
-        if !line.is_empty() {
-            line.push_str(": ");
+        match told.last_mut() {
+            Some(before) if text.contains(before.as_str()) => *before = text,
+            _ => told.push(text),
         }
-        line.push_str(&text);
     }
-    line
+    told.join(": ")
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use anyhow::Context;
 use nex_protocol::log::LogLevel;
 use tokio::sync::mpsc;
 use tracing::Level;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::{self, MakeWriter};
@@ -45,9 +45,11 @@ pub(crate) fn start(global: &GlobalArgs, quiet: bool) -> anyhow::Result<Option<W
         LevelArg::Warn => Level::WARN,
         LevelArg::Error => Level::ERROR,
     };
-    // "nex" covers nex, nex_node, nex_client; the NATS library is told by its
-    // events, which the node logs itself.
-    let filter = Targets::new().with_target("nex", level).with_default(Level::ERROR);
+    // "nex" covers nex, nex_node and nex_client. What the NATS library has to say
+    // comes as errors and events, which these tell in their own words.
+    let others =
+        if global.loglevel == LevelArg::Debug { LevelFilter::WARN } else { LevelFilter::OFF };
+    let filter = Targets::new().with_target("nex", level).with_default(others);
     let colour = |terminal: bool| {
         global.logcolor
             || (terminal && crate::output::Paint::for_stream(&std::io::stderr()).is_on())

@@ -1,15 +1,15 @@
 //! From an order to a running program.
 
 use std::{
-    error::Error,
-    fs::{self, File},
+    fs::{DirBuilder, File},
     io,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
 use crate::{
     provider::elf::{Child, ElfError, Launch, LaunchError, Program},
-    session::{Artifact, Order},
+    session::{Artifact, Order, one_line},
 };
 
 use super::Agent;
@@ -36,28 +36,12 @@ pub(super) enum StartError {
 impl StartError {
     /// The whole chain in one line.
     pub(super) fn to_line(&self) -> String {
-        let mut text = match self {
-            // Already says it all.
-            Self::Launch(inner) => return chain(inner),
-            other => other.to_string(),
-        };
-        if let Some(source) = self.source() {
-            text.push_str(": ");
-            text.push_str(&chain(source));
+        match self {
+            // What is inside says it all.
+            Self::Launch(inner) => one_line(inner),
+            other => one_line(other),
         }
-        text
     }
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        source = inner.source();
-    }
-    text
 }
 
 /// A program that runs.
@@ -93,7 +77,10 @@ impl Agent {
             return Ok(made.clone());
         }
         let path = std::env::temp_dir().join(format!("nex-{}", self.metadata.id));
-        fs::create_dir(&path).map_err(|error| StartError::Directory(path.clone(), error))?;
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .map_err(|error| StartError::Directory(path.clone(), error))?;
         self.directory = Some(path.clone());
         Ok(path)
     }

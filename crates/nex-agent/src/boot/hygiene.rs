@@ -6,6 +6,9 @@ use rustix::process::{
     DumpableBehavior, Resource, Rlimit, set_child_subreaper, set_dumpable_behavior, setrlimit,
 };
 
+/// Size of the kernel's set of signals.
+const SIGNAL_SET_BYTES: usize = 8;
+
 /// Makes the process what the rest of the agent relies on.
 ///
 /// * No core dumps, here or in the workload, and no reading of this process by others of the same
@@ -29,13 +32,26 @@ pub fn prepare() -> io::Result<()> {
 /// would make a workload that cannot be terminated.
 #[allow(unsafe_code)]
 fn reset_signals() {
+    // All zero is the kernel's `struct sigaction` for the default, on every architecture. The
+    // system call and not `signal`, because glibc keeps 32 and 33 for itself and refuses to touch
+    // them, ignored or not.
+    let default = [0_u64; 4];
     for signal in 1..=64 {
-        let action = if signal == libc::SIGPIPE { libc::SIG_IGN } else { libc::SIG_DFL };
-        // SAFETY: no handler is installed, only the two constants. SIGKILL and SIGSTOP answer an
-        // error, as do the two that glibc keeps for itself; nothing is to be done about it.
+        // SAFETY: the structure is at least as large as the kernel's and lives on this stack; no
+        // handler is installed. SIGKILL and SIGSTOP answer an error, which changes nothing.
         unsafe {
-            libc::signal(signal, action);
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                SIGNAL_SET_BYTES,
+            );
         }
+    }
+    // SAFETY: a constant, no handler.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
     }
     // SAFETY: the set lives on this stack and is made before it is read.
     unsafe {

@@ -171,7 +171,15 @@ impl Capture {
 
     async fn read(&mut self, level: AgentLevel, buffer: &mut [u8]) -> ReadOutcome {
         let Some(pipe) = &self.stream(level).pipe else { return ReadOutcome::Ended };
-        match pipe.try_read(buffer) {
+        let read = match pipe.try_read(buffer) {
+            // The runtime answers from what it last heard of the pipe, which for a workload that
+            // ended at once is nothing yet: only the kernel knows that nothing is there.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                rustix::io::read(pipe, &mut *buffer).map_err(io::Error::from)
+            }
+            answer => answer,
+        };
+        match read {
             Ok(0) => {
                 self.flush(level);
                 self.stream(level).pipe = None;

@@ -14,9 +14,9 @@ use nex_protocol::name::WorkloadName;
 use crate::output::limit::Rates;
 
 /// How long a workload may take to end when its deploy does not say.
-pub(super) const DEFAULT_STOP_GRACE: Duration = Duration::from_secs(5);
+pub const DEFAULT_STOP_GRACE: Duration = Duration::from_secs(5);
 /// Longest grace that is granted; a larger wish gets this.
-pub(super) const MAX_STOP_GRACE: Duration = Duration::from_secs(3600);
+pub const MAX_STOP_GRACE: Duration = Duration::from_secs(3600);
 
 /// A workload to be started.
 #[derive(Clone, PartialEq, Eq)]

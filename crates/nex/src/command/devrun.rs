@@ -65,7 +65,7 @@ pub(crate) async fn run(
     if stops_first {
         stop_namesakes(&client, node.id, &launch, &identity.issuer, printer).await?;
     }
-    launch.deploy(&client, node.id, uploaded.artifact, &identity, printer).await?;
+    launch.deploy(&client, &node, uploaded.artifact, &identity, printer).await?;
     Ok(Exit::Ok)
 }
 

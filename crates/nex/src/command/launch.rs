@@ -2,16 +2,18 @@
 
 use nex_client::Client;
 use nex_client::deploy::{Artifact, Workload, WorkloadError};
+use nex_client::discovery::ResolvedNode;
 use nex_protocol::control::WorkloadType;
-use nex_protocol::name::{Namespace, NodeId, WorkloadName};
+use nex_protocol::name::{Namespace, WorkloadName};
 use nex_protocol::subject::TriggerSubject;
 use serde_json::json;
 
+use super::{name_in, node_label};
 use crate::args::LaunchArgs;
 use crate::exit::usage;
 use crate::identity::Identity;
 use crate::input::{argv, pair};
-use crate::output::Printer;
+use crate::output::{Printer, printable};
 
 /// Everything about a workload but where its program is.
 pub(super) struct Launch {
@@ -81,14 +83,14 @@ impl Launch {
     pub(super) async fn deploy(
         &self,
         client: &Client,
-        node: NodeId,
+        node: &ResolvedNode,
         artifact: Artifact,
         identity: &Identity,
         printer: &mut Printer,
     ) -> anyhow::Result<()> {
         let digest = artifact.digest;
         let workload = self.workload(artifact)?;
-        let started = client.run(&workload, node, &identity.issuer, &identity.publisher).await?;
+        let started = client.run(&workload, node.id, &identity.issuer, &identity.publisher).await?;
         if printer.wants_json() {
             return printer.document(&json!({
                 "started": started.started,
@@ -97,11 +99,14 @@ impl Launch {
                 "issuer": started.issuer,
                 "namespace": self.namespace,
                 "type": self.workload_type.as_str(),
-                "node_id": node,
+                "node_id": node.id,
+                "node_name": name_in(&node.ping.tags),
                 "sha256": digest.to_string(),
             }));
         }
-        printer.line(&format!("{} runs on {node} as {}", started.name, started.id))?;
+        let id = node.id.to_string();
+        let place = printable(&node_label(name_in(&node.ping.tags), &id));
+        printer.line(&format!("{} runs on {place} as {}", self.name, printable(&started.id)))?;
         printer.message(&format!("  its output:  nex logs --workload_name {}", self.name));
         if let Some(subject) = self.triggers.first() {
             printer.message(&format!("  to call it:  nats request {subject} 'hello'"));

@@ -167,7 +167,7 @@ impl Up {
         signals: &mut EndSignals,
         printer: &mut Printer,
     ) -> anyhow::Result<Exit> {
-        let Self { node, nats, drain, client: _client } = self;
+        let Self { node, nats, drain, client } = self;
         let orderly = match why {
             End::Signal => true,
             End::Failed(task) => {
@@ -186,13 +186,15 @@ impl Up {
             if running == 1 { "workload" } else { "workloads" },
             drain.as_secs()
         ));
-        let StopReport { clean, workloads, .. } = tokio::select! {
+        let StopReport { clean, .. } = tokio::select! {
             report = node.stop(drain) => report,
             () = signals.next() => {
                 printer.message("second signal: ended at once");
                 return Ok(Exit::Failed);
             }
         };
+        // Closed before the server goes, which would look like an outage.
+        drop(client);
         if let Some(nats) = nats {
             tokio::select! {
                 () = nats.stop() => {}
@@ -200,7 +202,7 @@ impl Up {
             }
         }
         if clean {
-            printer.message(&format!("stopped, {workloads} of {workloads} workloads in order"));
+            printer.message("stopped");
         } else {
             printer.warning("stopped, but not everything ended in order; what was left was killed");
         }

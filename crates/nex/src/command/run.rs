@@ -41,7 +41,7 @@ pub(crate) async fn run(
         location,
     };
     let node = client.resolve_node(node).await?;
-    launch.deploy(&client, node.id, artifact, &identity, printer).await?;
+    launch.deploy(&client, &node, artifact, &identity, printer).await?;
     Ok(Exit::Ok)
 }
 

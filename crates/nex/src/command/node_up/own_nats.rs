@@ -1,6 +1,7 @@
 //! The nats-server that comes with the node: `--with-nats`, or
 //! `public_nats_server` in the configuration.
 
+use anyhow::Context;
 use nex_node::config::{Config, PublicNatsServer, default_state_dir};
 use nex_node::nats_server::{Binary, JetStream, NatsServer, NatsServerConfig, Places, ServerState};
 
@@ -26,6 +27,10 @@ impl OwnNats {
             Some(dir) => dir.clone(),
             None => default_state_dir()?,
         };
+        // The server runs elsewhere: a relative path would mean another folder.
+        let state_dir = std::path::absolute(&state_dir).with_context(|| {
+            format!("cannot use {}; name another --state-dir", state_dir.display())
+        })?;
         let mut server = NatsServerConfig::new(binary, state_dir.join(FOLDER));
         server.host = settings.host;
         server.port = settings.port;
