@@ -127,7 +127,11 @@ proptest! {
                     prop_assert!(admitted);
                     prop_assert_eq!(format!("_INBOX.nex.{number}"), publish.subject.as_str());
                 }
-                Effect::JetStream(_) | Effect::NobodyListens(_) => prop_assert!(admitted),
+                Effect::NobodyListens(_) => prop_assert!(admitted),
+                Effect::JetStream(publish) => {
+                    prop_assert!(admitted || legacy);
+                    prop_assert!(publish.subject.starts_with("$JS."));
+                }
                 Effect::Close(_) => closed = true,
                 Effect::Accepted | Effect::Nothing | Effect::Pong | Effect::Refuse { .. } => {}
             }
