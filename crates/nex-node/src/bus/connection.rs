@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::endpoint::Hub;
 use super::line::Line;
 use super::link::Responder;
-use super::nexcache::Facade;
+use super::nexcache::{self, Facade};
 use super::outbox::run_writer;
 use super::seat::{Inbound, Seat};
 use super::session::{Effect, Session};
@@ -163,11 +163,12 @@ impl Connection {
             }
             Effect::Inbound(kind, publish) => self.inbound(kind, publish).await,
             Effect::JetStream(publish) => {
-                if let Some(seat) = &self.seat {
-                    let facade = self.facade.get_or_insert_with(|| {
-                        Facade::new(Arc::clone(&self.line), Arc::clone(seat))
-                    });
-                    facade.handle(&publish);
+                match &self.seat {
+                    Some(seat) => {
+                        let new = || Facade::new(Arc::clone(&self.line), Arc::clone(seat));
+                        self.facade.get_or_insert_with(new).handle(&publish);
+                    }
+                    None => nexcache::answer_stranger(&self.line, &publish),
                 }
                 ControlFlow::Continue(())
             }

@@ -79,7 +79,7 @@ pub(super) enum Effect {
     Inbound(AgentSubjectKind, Publish),
     /// The answer to the node's request of this number, if there is such a request.
     Answer(u64, Publish),
-    /// A message to the `NEXCACHE` facade.
+    /// A message to the `NEXCACHE` facade; from a connection that is nobody's yet, too.
     JetStream(Publish),
     /// A request that nobody listens to: answer status 503 there.
     NobodyListens(Text),
@@ -175,6 +175,8 @@ impl Session {
             },
             (Phase::Unclaimed, ClientOp::Publish(op)) => match claimed_id(&op.subject) {
                 Some(id) => self.claim(id, ClientOp::Publish(op)),
+                // Old agents look for their bucket before they say who they are.
+                None if op.subject.starts_with(JETSTREAM_PREFIX) => Effect::JetStream(op),
                 None => refuse_publish(&op),
             },
             (Phase::Admitted(id), ClientOp::Subscribe(op)) => self.subscribe(Some(id), &op),

@@ -3,6 +3,13 @@
 
 use std::{path::Path, process::Command};
 
+use nex_client::deploy::Workload;
+use nex_protocol::{
+    control::WorkloadType,
+    log::{LogLevel, LogLine},
+};
+use nex_testkit::Collector;
+
 use crate::world::{World, compile};
 
 const PROGRAM: &str = r#"
@@ -30,6 +37,56 @@ async fn a_go_client_drives_the_node() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.ends_with("all checks passed\n"), "{said}");
     drop(dir);
+    assert!(world.end().await.clean);
+}
+
+/// Ends by itself, after it was told to.
+const SERVICE: &str = r#"
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+static void end(int signal) { (void)signal; _exit(7); }
+int main(int argc, char **argv) {
+    signal(SIGTERM, end);
+    printf("hello %s %s %d\n", getenv("GREETING"), argv[1], argc);
+    fflush(stdout);
+    fprintf(stderr, "problem\n");
+    for (;;) pause();
+}
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_go_agent_of_the_old_protocol_is_hosted() {
+    let Some((agent, _dir)) = build("legacy-agent") else { return };
+    let world = World::with(|config| config.legacy_agent(&agent).internal_node_port(0)).await;
+    let program = compile(world.dir.path(), "service", SERVICE);
+    // Many chunks, more than a window of flow control: a program may have a tail.
+    let mut bytes = std::fs::read(&program).unwrap();
+    bytes.resize(bytes.len() + 6_000_000, 7);
+    let artifact = world.upload_bytes("service", &bytes).await;
+    let nats = world.nats.client().await;
+    let mut logs = Collector::new(&nats, "$NEX.logs.>").await;
+    let mut events = Collector::new(&nats, "$NEX.events.default.>").await;
+    let service = Workload::builder("service".parse().unwrap(), WorkloadType::Elf, artifact)
+        .arguments(["two words"])
+        .variable("greeting", "world");
+    let id = world.run(service).await;
+    let line = |message: &async_nats::Message| LogLine::decode(&message.payload).unwrap();
+    logs.find("its output", |message| line(message).text.trim() == "hello world two words 2").await;
+    events.find("its start", |message| message.subject.ends_with("workload_started")).await;
+    world.stop_workload(id, "service").await;
+    events.find("its end", |message| message.subject.ends_with("workload_stopped")).await;
+    let is_problem = |message: &async_nats::Message| line(message).text.trim() == "problem";
+    if !logs.seen().iter().any(is_problem) {
+        logs.find("its complaint", is_problem).await;
+    }
+    let problem = logs.seen().iter().find(|message| is_problem(message)).map(line);
+    assert_eq!(problem.map(|line| line.level), Some(LogLevel::ERROR));
+    // The next one of the pool takes its place.
+    let again = world.service("again", &program).await.arguments(["x"]).variable("greeting", "you");
+    world.run(again).await;
+    logs.find("its output", |message| line(message).text.trim() == "hello you x 2").await;
     assert!(world.end().await.clean);
 }
 

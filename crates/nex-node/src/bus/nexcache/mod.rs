@@ -44,6 +44,50 @@ pub(super) struct Facade {
     named: u64,
 }
 
+/// Answers a connection that has not said which agent it is. Old agents look for the bucket first
+/// of all, and find an empty one; everything else has to wait.
+pub(super) fn answer_stranger(line: &Line, publish: &Publish) {
+    let bucket = Bucket::new(None, line.max_payload());
+    let call = ApiCall::parse(&publish.subject, &publish.payload);
+    let answer = match &call {
+        Some(ApiCall::AccountInfo) => api::account_info(),
+        Some(ApiCall::StreamInfo) => bucket.stream_info(),
+        _ => {
+            line.refuse(refuse_publish(publish));
+            return;
+        }
+    };
+    reply(line, publish, call.and_then(|call| call.response_type()), Ok(Answer::Json(answer)));
+}
+
+/// Sends an answer to where it was asked for.
+fn reply(
+    line: &Line,
+    publish: &Publish,
+    kind: Option<&'static str>,
+    answer: Result<Answer, ApiError>,
+) {
+    let Some(to) = &publish.reply else { return };
+    let (headers, payload) = match answer {
+        Ok(Answer::Json(mut value)) => {
+            if let (Some(object), Some(kind)) = (value.as_object_mut(), kind) {
+                object.insert("type".to_owned(), kind.into());
+            }
+            (None, Bytes::from(value.to_string()))
+        }
+        Ok(Answer::Stored(headers, payload)) => (Some(headers), payload),
+        Err(error) => match kind {
+            Some(kind) => (None, Bytes::from(error.to_json(kind).to_string())),
+            // Direct requests are answered with a status.
+            None => (error.to_status(), Bytes::new()),
+        },
+    };
+    let message = Outgoing { to, subject: to, reply: None, headers: headers.as_ref() };
+    if let Err(error) = line.deliver(message, payload) {
+        tracing::debug!(connection = line.number(), %error, "no answer from NEXCACHE");
+    }
+}
+
 /// What an answer consists of.
 enum Answer {
     Json(Value),
@@ -68,30 +112,13 @@ impl Facade {
             // Nothing is delivered twice, acknowledged or not.
             return;
         }
-        let Some(call) = ApiCall::parse(&publish.subject, &publish.payload) else {
-            self.line.refuse(refuse_publish(publish));
-            return;
-        };
-        let Some(reply) = &publish.reply else { return };
-        let kind = call.response_type();
-        let (headers, payload) = match self.answer(call) {
-            Ok(Answer::Json(mut value)) => {
-                if let (Some(object), Some(kind)) = (value.as_object_mut(), kind) {
-                    object.insert("type".to_owned(), kind.into());
-                }
-                (None, Bytes::from(value.to_string()))
+        match ApiCall::parse(&publish.subject, &publish.payload) {
+            Some(call) => {
+                let kind = call.response_type();
+                let answer = self.answer(call);
+                reply(&self.line, publish, kind, answer);
             }
-            Ok(Answer::Stored(headers, payload)) => (Some(headers), payload),
-            Err(error) => match kind {
-                Some(kind) => (None, Bytes::from(error.to_json(kind).to_string())),
-                // Direct requests are answered with a status.
-                None => (error.to_status(), Bytes::new()),
-            },
-        };
-        let message =
-            Outgoing { to: reply, subject: reply, reply: None, headers: headers.as_ref() };
-        if let Err(error) = self.line.deliver(message, payload) {
-            tracing::debug!(connection = self.line.number(), %error, "no answer from NEXCACHE");
+            None => self.line.refuse(refuse_publish(publish)),
         }
     }
 

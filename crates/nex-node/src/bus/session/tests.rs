@@ -40,7 +40,8 @@ fn subject() -> impl Strategy<Value = String> {
 }
 
 fn op() -> impl Strategy<Value = ClientOp> {
-    let credentials = prop_oneof![Just(None), Just(Some(MINE.to_owned())), Just(Some(String::new()))];
+    let credentials =
+        prop_oneof![Just(None), Just(Some(MINE.to_owned())), Just(Some(String::new()))];
     prop_oneof![
         1 => (credentials.clone(), credentials, any::<bool>()).prop_map(|(user, pass, verbose)| {
             let options = ConnectOptions { user, pass, verbose, headers: true, no_responders: true, ..ConnectOptions::default() };
@@ -126,7 +127,11 @@ proptest! {
                     prop_assert!(admitted);
                     prop_assert_eq!(format!("_INBOX.nex.{number}"), publish.subject.as_str());
                 }
-                Effect::JetStream(_) | Effect::NobodyListens(_) => prop_assert!(admitted),
+                Effect::NobodyListens(_) => prop_assert!(admitted),
+                Effect::JetStream(publish) => {
+                    prop_assert!(admitted || legacy);
+                    prop_assert!(publish.subject.starts_with("$JS."));
+                }
                 Effect::Close(_) => closed = true,
                 Effect::Accepted | Effect::Nothing | Effect::Pong | Effect::Refuse { .. } => {}
             }

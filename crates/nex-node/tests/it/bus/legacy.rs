@@ -138,13 +138,21 @@ async fn before_it_says_who_it_is_it_can_do_nothing() {
         "SUB agentint.*.deploy 1\n",
         "SUB agentint.*.> 1\n",
         "PUB _INBOX.nex.1 0\n\n",
-        "PUB $JS.API.STREAM.INFO.OBJ_NEXCACHE 0\n\n",
+        "PUB $JS.API.STREAM.MSG.GET.OBJ_NEXCACHE 0\n\n",
+        "PUB $JS.API.CONSUMER.CREATE.OBJ_NEXCACHE 0\n\n",
         "PUB agentint 0\n\n",
         "PUB a 0\n\n",
     ] {
         wire.send(line).await;
         assert_eq!(wire.refused().await.0, ErrKind::PermissionsViolation, "{line}");
     }
+    // Old agents look for their bucket before they say who they are. It is empty.
+    wire.send("SUB _INBOX.x 1\nPUB $JS.API.STREAM.INFO.OBJ_NEXCACHE _INBOX.x 0\n\n").await;
+    let info: serde_json::Value = serde_json::from_slice(&wire.message().await.payload).unwrap();
+    assert_eq!(
+        (&info["config"]["name"], &info["state"]["messages"]),
+        (&"OBJ_NEXCACHE".into(), &0.into())
+    );
     wire.send(&format!("PUB a 17000\n{}\n", "x".repeat(17_000))).await;
     wire.closed_with(ErrKind::AuthorizationViolation).await;
 }
