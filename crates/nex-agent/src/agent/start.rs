@@ -190,7 +190,7 @@ impl Agent {
         if let Some(made) = &self.directory {
             return Ok(made.clone());
         }
-        let name = format!("nex-{}", self.metadata.id);
+        let name = format!("nex-{}-{}", self.metadata.id, std::process::id());
         let path = self.metadata.temporary_directory.join(name);
         make_folder(&path)?;
         self.directory = Some(path.clone());
