@@ -24,19 +24,15 @@ use crate::{
     diagnostics,
     link::{Inbound, Link, LinkError, Outbox},
     output::capture::{Capture, LogTarget},
-    provider::elf::{LaunchError, tree},
+    provider::elf::{Child, tree},
     session::{Effect, Event, Order, Policy, ReplyTo, Session, TimerKind, one_line},
 };
-use start::Started;
+use start::{Fetching, StartError};
 
 /// How long the node may take over the handshake.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 /// How long the last output and events may take to reach the node.
 const DRAIN_LIMIT: Duration = Duration::from_secs(3);
-/// Pause before a program whose file was still being written is tried again.
-const BUSY_PAUSE: Duration = Duration::from_millis(2);
-/// How long that may last: the writer closes the file within milliseconds.
-const BUSY_LIMIT: Duration = Duration::from_secs(2);
 /// Pause between two attempts to reach a lost node.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -45,6 +41,10 @@ mod sid {
     pub(super) const INBOX: &str = "1";
     pub(super) const DEPLOY: &str = "2";
     pub(super) const UNDEPLOY: &str = "3";
+    /// Answers of the node's object store.
+    pub(super) const STORE: &str = "4";
+    /// What it pushes.
+    pub(super) const CHUNKS: &str = "5";
 }
 
 type Pending<T> = Option<Pin<Box<dyn Future<Output = T>>>>;
@@ -59,6 +59,7 @@ struct Running {
 /// A launch that waits for its file to be closed.
 struct Launching {
     order: Box<Order>,
+    program: PathBuf,
     again_at: Instant,
     give_up_at: Instant,
 }
@@ -74,6 +75,7 @@ pub struct Agent {
     connecting: Pending<Result<Link, LinkError>>,
     handshake_by: Option<Instant>,
     running: Option<Running>,
+    fetching: Option<Fetching>,
     launching: Option<Launching>,
     draining: Pending<()>,
     grace: Option<Instant>,
@@ -143,6 +145,7 @@ impl Agent {
             connecting: None,
             handshake_by: None,
             running: None,
+            fetching: None,
             launching: None,
             draining: None,
             grace: None,
@@ -191,6 +194,7 @@ impl Agent {
                 return event;
             }
             let retry_at = self.launching.as_ref().map(|launching| launching.again_at);
+            let fetch_by = self.fetching.as_ref().map(|fetching| fetching.give_up_at);
             let link = async {
                 match &mut self.link {
                     Some(link) => link.next().await,
@@ -211,6 +215,7 @@ impl Agent {
                     Some(Event::OutputDrained)
                 }
                 () = at(retry_at) => self.launch_again(),
+                () = at(fetch_by) => self.fetch_failed(&StartError::Silent),
                 () = at(self.grace) => {
                     self.grace = None;
                     Some(Event::Elapsed { timer: TimerKind::Grace })
@@ -247,8 +252,8 @@ impl Agent {
         AgentSubject { id: self.metadata.id, kind }.to_string()
     }
 
-    fn inbox(&self) -> String {
-        format!("_INBOX.{}", self.metadata.id)
+    fn inbox(&self, what: &str) -> String {
+        format!("_INBOX.{}.{what}", self.metadata.id)
     }
 
     fn hear(&mut self, inbound: Inbound) -> Option<Event> {
@@ -263,7 +268,7 @@ impl Agent {
     }
 
     fn read(&mut self, message: Delivery) -> Option<Event> {
-        let reply = message.reply.map(ReplyTo);
+        let reply = message.reply.clone().map(ReplyTo);
         match message.sid.as_str() {
             sid::INBOX => {
                 self.handshake_by.take()?;
@@ -279,6 +284,7 @@ impl Agent {
                 Some(Event::Deploy { reply: reply?, order })
             }
             sid::UNDEPLOY => Some(Event::Undeploy { reply }),
+            sid::STORE | sid::CHUNKS => self.fetched(&message),
             _ => None,
         }
     }
@@ -340,13 +346,9 @@ impl Agent {
             Effect::AnnounceWorkloadStopped { name, code, message } => {
                 self.announce_workload_stopped(name, code, message);
             }
-            Effect::Launch(order) => {
-                let now = Instant::now();
-                let launching = Launching { order, again_at: now, give_up_at: now + BUSY_LIMIT };
-                return self.launch(launching);
-            }
+            Effect::Launch(order) => return self.begin(order),
             Effect::CancelLaunch => {
-                if self.launching.take().is_some() {
+                if self.launching.take().is_some() || self.end_fetch().is_some() {
                     let reason = "it was cancelled".to_owned();
                     return Some(Event::LaunchFailed { reason });
                 }
@@ -383,7 +385,7 @@ impl Agent {
     }
 
     fn introduce(&mut self) {
-        self.outbox.subscribe(&self.inbox(), sid::INBOX);
+        self.outbox.subscribe(&self.inbox("handshake"), sid::INBOX);
         self.outbox.subscribe(&self.subject(AgentSubjectKind::Deploy), sid::DEPLOY);
         self.outbox.subscribe(&self.subject(AgentSubjectKind::Undeploy), sid::UNDEPLOY);
         let handshake = Handshake {
@@ -392,7 +394,7 @@ impl Agent {
             message: self.metadata.message.to_owned(),
         };
         let subject = self.subject(AgentSubjectKind::Handshake);
-        self.outbox.publish(&subject, Some(&self.inbox()), None, &handshake.encode());
+        self.outbox.publish(&subject, Some(&self.inbox("handshake")), None, &handshake.encode());
         self.handshake_by = Some(Instant::now() + HANDSHAKE_LIMIT);
     }
 
@@ -405,28 +407,13 @@ impl Agent {
         self.launch(launching)
     }
 
-    fn launch(&mut self, launching: Launching) -> Option<Event> {
-        match self.start(&launching.order) {
-            Ok(started) => Some(self.launched(&launching.order, started)),
-            Err(start::StartError::Launch(LaunchError::Busy))
-                if Instant::now() < launching.give_up_at =>
-            {
-                let again_at = Instant::now() + BUSY_PAUSE;
-                self.launching = Some(Launching { again_at, ..launching });
-                None
-            }
-            Err(error) => Some(Event::LaunchFailed { reason: error.to_line() }),
-        }
-    }
-
-    fn launched(&mut self, order: &Order, started: Started) -> Event {
+    fn launched(&mut self, order: &Order, child: Child) -> Event {
         let (finish, finished) = watch::channel(false);
         let target = LogTarget {
             outbox: self.outbox.clone(),
             subject: self.subject(AgentSubjectKind::Logs),
             source: order.name.to_string(),
         };
-        let child = started.child;
         let capture = match Capture::new(child.stdout, child.stderr, target, order.rates) {
             Ok(capture) => Some(tokio::spawn(capture.run(finished))),
             Err(error) => {

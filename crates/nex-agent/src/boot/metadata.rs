@@ -15,6 +15,8 @@ use crate::link::address::HostError;
 /// Ours: where `GET /healthz` is answered. Not served without it.
 pub const HEALTH_ADDRESS: &str = "NEX_AGENT_HEALTH_ADDR";
 
+const TEMPORARY_DIRECTORY: &str = "TMPDIR";
+
 /// What the node gave this agent at birth.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Metadata {
@@ -30,6 +32,8 @@ pub struct Metadata {
     pub health: Option<SocketAddr>,
     /// The workload's working directory.
     pub working_directory: Option<PathBuf>,
+    /// Where the agent makes folders of its own: `TMPDIR`, or `/tmp`.
+    pub temporary_directory: PathBuf,
 }
 
 impl fmt::Debug for Metadata {
@@ -103,6 +107,7 @@ impl Metadata {
         if working_directory.as_ref().is_some_and(|path| !path.is_absolute()) {
             return Err(MetadataError::WorkingDirectory);
         }
+        let temporary_directory = raw(TEMPORARY_DIRECTORY).map(PathBuf::from);
         Ok(Self {
             id: required(env::WORKLOAD_ID)?.parse().map_err(MetadataError::Id)?,
             node,
@@ -110,6 +115,9 @@ impl Metadata {
             message: "Metadata obtained from no-sandbox environment",
             health,
             working_directory,
+            temporary_directory: temporary_directory
+                .filter(|path| path.is_absolute())
+                .unwrap_or_else(|| PathBuf::from("/tmp")),
         })
     }
 }

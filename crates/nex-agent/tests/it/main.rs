@@ -7,5 +7,6 @@
 mod boot;
 mod deploy;
 mod node;
+mod old_node;
 mod output;
 mod stop;

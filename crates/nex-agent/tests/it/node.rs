@@ -80,6 +80,7 @@ impl Node {
             .env("NEX_NODE_SOCKET", &socket)
             .env("NEX_AGENT_SECRET", SECRET)
             .env("NEX_AGENT_WORKDIR", &work)
+            .env("TMPDIR", dir.path())
             .stdin(Stdio::null())
             .stderr(Stdio::piped());
         change(&mut command);
