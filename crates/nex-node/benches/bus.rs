@@ -96,7 +96,8 @@ async fn bare(path: &Path, size: usize, calls: usize) -> (Duration, Duration) {
         let started = Instant::now();
         let (mut reader, mut writer) = stream.split();
         let (written, read) = tokio::join!(writer.write_all(&out), reader.read_exact(&mut back));
-        (written.unwrap(), read.unwrap());
+        written.unwrap();
+        read.unwrap();
         if call >= WARM_UP {
             times.push(started.elapsed());
         }
