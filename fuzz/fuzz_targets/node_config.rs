@@ -4,13 +4,7 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-
-use config::{Overrides, from_text, from_value};
-
-/// The room alone: the node's other dependencies would take minutes to build.
-#[path = "../../crates/nex-node/src/config/mod.rs"]
-#[allow(dead_code, unused_imports, unreachable_pub)]
-mod config;
+use nex_node::config::{Overrides, from_text, from_value};
 
 fuzz_target!(|text: &str| {
     let flags = Overrides::default();
