@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nex_protocol::agent::MAX_AGENT_LOG_BYTES;
+use nex_protocol::name::WorkloadId;
 use nex_protocol::nats::{ClientOp, Decoder, ErrKind, Publish};
 use nex_protocol::subject::AgentSubjectKind;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
@@ -146,7 +147,9 @@ impl Connection {
                     ControlFlow::Continue(())
                 }
                 None => {
-                    tracing::warn!(user, "a connection with wrong credentials was refused");
+                    // Only what is an id is shown: the rest is a stranger's text.
+                    let agent = user.parse::<WorkloadId>().ok().map(tracing::field::display);
+                    tracing::warn!(agent, "a connection with wrong credentials was refused");
                     ControlFlow::Break(Some(ErrKind::AuthorizationViolation))
                 }
             },
