@@ -31,6 +31,11 @@ const KEPT: [&str; 6] = [
 const WRAPPERS: [&str; 6] =
     ["RUSTC", "RUSTDOC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS", "CLIPPY_ARGS"];
 
+/// Static; and random numbers from the system call: in a static program the `getrandom` crate does
+/// not find the C library's function and falls back to `/dev/urandom`, which a sandbox may lack.
+const AGENT_FLAGS: [&str; 2] =
+    ["-Ctarget-feature=+crt-static", "--cfg=getrandom_backend=\"linux_getrandom\""];
+
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -95,7 +100,7 @@ fn build(here: &Path, agent: &Path, out: &Path) -> Result<PathBuf, String> {
         }
     }
     cargo
-        .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static")
+        .env("CARGO_ENCODED_RUSTFLAGS", AGENT_FLAGS.join("\u{1f}"))
         .args(["build", "--package", "nex-agent", "--bin", "nex-agent", "--profile", "agent"])
         .arg("--target")
         .arg(&target)
