@@ -1,3 +1,5 @@
 //! What can run a workload: one module per type of workload.
 
 pub mod elf;
+pub mod engine;
+pub mod function;

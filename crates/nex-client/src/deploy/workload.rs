@@ -165,6 +165,7 @@ impl Workload {
             sender: publisher.public(),
             target_node: node,
             trigger_subjects: self.triggers.clone(),
+            call_timeout_ms: None,
             retry_count: None,
             retried_at: None,
         };

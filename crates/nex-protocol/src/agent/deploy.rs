@@ -75,6 +75,25 @@ pub struct DeployExtensions {
     /// killed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_grace_ms: Option<u64>,
+    /// Absolute path, as the agent sees it, of a read-only file with machine code that the agent's
+    /// own `compile` command made: of the artifact for `wasm`, of the engine for `v8`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compiled_path: Option<String>,
+    /// How long one call of a function may take, host calls included, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_timeout_ms: Option<u64>,
+    /// Most calls of a function that run at the same time in this agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_concurrent_calls: Option<u32>,
+    /// Most memory of one running call of a function, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_memory_bytes: Option<u64>,
+    /// Largest answer of a function, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_output_bytes: Option<u64>,
+    /// Largest script of a `v8` function, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_script_bytes: Option<u64>,
 }
 
 #[derive(Default)]
@@ -96,6 +115,12 @@ struct Fields {
     log_lines_per_second: Option<u32>,
     log_bytes_per_second: Option<u64>,
     stop_grace_ms: Option<u64>,
+    compiled_path: Option<String>,
+    call_timeout_ms: Option<u64>,
+    max_concurrent_calls: Option<u32>,
+    max_memory_bytes: Option<u64>,
+    max_output_bytes: Option<u64>,
+    max_script_bytes: Option<u64>,
 }
 read_like_go!(Fields {
     values: [],
@@ -117,6 +142,12 @@ read_like_go!(Fields {
         log_lines_per_second => "log_lines_per_second",
         log_bytes_per_second => "log_bytes_per_second",
         stop_grace_ms => "stop_grace_ms",
+        compiled_path => "compiled_path",
+        call_timeout_ms => "call_timeout_ms",
+        max_concurrent_calls => "max_concurrent_calls",
+        max_memory_bytes => "max_memory_bytes",
+        max_output_bytes => "max_output_bytes",
+        max_script_bytes => "max_script_bytes",
     ],
 });
 
@@ -177,7 +208,7 @@ impl AgentDeployRequest {
             workload_name,
             workload_type,
             extensions: DeployExtensions {
-                artifact_path: fields.artifact_path.map(absolute_path).transpose()?,
+                artifact_path: absolute_path("artifact_path", fields.artifact_path)?,
                 argv0: fields
                     .argv0
                     .map(|argv0| json::filled(argv0, "argv0", MAX_ARGUMENT_BYTES))
@@ -185,6 +216,12 @@ impl AgentDeployRequest {
                 log_lines_per_second: fields.log_lines_per_second,
                 log_bytes_per_second: fields.log_bytes_per_second,
                 stop_grace_ms: fields.stop_grace_ms,
+                compiled_path: absolute_path("compiled_path", fields.compiled_path)?,
+                call_timeout_ms: fields.call_timeout_ms,
+                max_concurrent_calls: fields.max_concurrent_calls,
+                max_memory_bytes: fields.max_memory_bytes,
+                max_output_bytes: fields.max_output_bytes,
+                max_script_bytes: fields.max_script_bytes,
             },
         };
         request.check_type()?;
@@ -234,12 +271,16 @@ where
         .map_err(|source| RequestError::Name { field, source })
 }
 
-fn absolute_path(path: String) -> Result<String, RequestError> {
-    let path = json::filled(path, "artifact_path", MAX_ARTIFACT_PATH_BYTES)?;
+fn absolute_path(
+    field: &'static str,
+    path: Option<String>,
+) -> Result<Option<String>, RequestError> {
+    let Some(path) = path else { return Ok(None) };
+    let path = json::filled(path, field, MAX_ARTIFACT_PATH_BYTES)?;
     if path.starts_with('/') && !path.contains('\0') {
-        Ok(path)
+        Ok(Some(path))
     } else {
-        Err(RequestError::ArtifactPath)
+        Err(RequestError::Path { field })
     }
 }
 

@@ -1,11 +1,13 @@
 //! The agent protocol: what a node and the agent in a sandbox say to each other.
 
+mod call_failure;
 mod deploy;
 mod handshake;
 mod log_entry;
 mod metadata;
 mod names;
 
+pub use call_failure::{CallFailure, UnknownCallFailure};
 pub use deploy::{
     AgentDeployRequest, DeployExtensions, DeployResponse, MAX_ARTIFACT_PATH_BYTES,
     MAX_DEPLOY_RESPONSE_BYTES,

@@ -21,8 +21,24 @@ pub mod header {
     pub const MESSAGING_SUBJECT: &str = "x-subject";
     /// The object of a call to the object-store host service.
     pub const OBJECT_NAME: &str = "x-object-name";
-    /// Ours: marks the reply of a host service as an error, and says which.
+    /// Ours: marks the reply of a host service, or of a call of a function, as an error, and says
+    /// which. The body counts for nothing then (an agent of the old protocol reads it all the
+    /// same, so a host service repeats the error there).
     pub const ERROR: &str = "x-nex-error";
+    /// Ours: beside [`ERROR`] in the reply to a call, what kind of failure it was, as the number
+    /// of a [`CallFailure`](super::super::CallFailure).
+    pub const ERROR_CODE: &str = "x-nex-error-code";
+    /// Ours: the reply subject of the message that triggered a function. Only shown to the
+    /// function: the answer goes through the node.
+    pub const REPLY_SUBJECT: &str = "x-nex-reply-subject";
+    /// Ours: milliseconds that a call has left when the node hands it over, as a decimal number.
+    pub const TIME_LEFT: &str = "x-nex-time-left-ms";
+    /// Ours: ends the replies to one `messaging.requestMany`; the message with it has no body and
+    /// is none of them. Not sent to agents of the old protocol.
+    pub const END: &str = "x-nex-end";
+    /// Headers that begin with this, in any case, belong to node and agent. A node takes them off
+    /// the messages of callers.
+    pub const RESERVED_PREFIX: &str = "x-nex-";
 }
 
 /// Names of the environment variables through which an agent without a virtual machine finds

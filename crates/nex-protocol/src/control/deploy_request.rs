@@ -58,6 +58,9 @@ pub struct DeployRequest {
     pub target_node: NodeId,
     /// The subjects that trigger the function.
     pub trigger_subjects: Vec<TriggerSubject>,
+    /// Ours: how long one call of the function may take, in milliseconds; the node's default if
+    /// absent, and never more than the node allows.
+    pub call_timeout_ms: Option<u64>,
     /// How often an essential workload has been started again.
     pub retry_count: Option<u64>,
     /// When it was started again the last time.
@@ -78,6 +81,7 @@ struct Fields {
     sender_public_key: Option<String>,
     target_node: Option<String>,
     trigger_subjects: Option<Texts<MAX_TRIGGER_SUBJECTS, MAX_TRIGGER_SUBJECT_BYTES>>,
+    call_timeout_ms: Option<u64>,
     retry_count: Option<u64>,
     retried_at: Option<String>,
 }
@@ -95,6 +99,7 @@ read_like_go!(Fields {
         sender_public_key => "sender_public_key",
         target_node => "target_node",
         trigger_subjects => "trigger_subjects",
+        call_timeout_ms => "call_timeout_ms",
         retry_count => "retry_count",
         retried_at => "retried_at",
     ],
@@ -119,6 +124,8 @@ struct Wire<'a> {
     target_node: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     trigger_subjects: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call_timeout_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_count: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -166,6 +173,7 @@ impl DeployRequest {
             trigger_subjects: triggers(
                 fields.trigger_subjects.unwrap_or_default().within_limits("trigger_subjects")?,
             )?,
+            call_timeout_ms: fields.call_timeout_ms,
             retry_count: fields.retry_count,
             retried_at: time_of("retried_at", fields.retried_at)?,
         };
@@ -188,6 +196,7 @@ impl DeployRequest {
             sender_public_key: self.sender.to_string(),
             target_node: self.target_node.to_string(),
             trigger_subjects: self.trigger_subjects.iter().map(AsRef::as_ref).collect(),
+            call_timeout_ms: self.call_timeout_ms,
             retry_count: self.retry_count,
             retried_at: self.retried_at.map(timestamp::format),
         })

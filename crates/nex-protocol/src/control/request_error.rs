@@ -89,9 +89,12 @@ pub enum RequestError {
         /// Type of the function.
         workload_type: WorkloadType,
     },
-    /// The artifact's path on the host is not absolute.
-    #[error("`artifact_path` is not an absolute path; give one that starts with /")]
-    ArtifactPath,
+    /// A path is not absolute.
+    #[error("`{field}` is not an absolute path; give one that starts with /")]
+    Path {
+        /// The field that holds it.
+        field: &'static str,
+    },
 }
 
 impl RequestError {
@@ -110,7 +113,7 @@ impl RequestError {
             Self::Domain => Some("jsdomain"),
             Self::NulInArgument { .. } => Some("argv"),
             Self::EssentialFunction { .. } => Some("essential"),
-            Self::ArtifactPath => Some("artifact_path"),
+            Self::Path { field } => Some(field),
         }
     }
 }

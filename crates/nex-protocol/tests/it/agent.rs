@@ -103,8 +103,10 @@ fn deploy_requests_are_judged_like_a_go_agent_does() {
 fn our_extensions_are_optional_and_checked() {
     let request = with("artifact_path", json!("/var/lib/nex/a")).unwrap();
     assert_eq!(request.extensions.artifact_path.as_deref(), Some("/var/lib/nex/a"));
-    for path in ["", "relative", "/a\0b"] {
-        assert_eq!(with("artifact_path", json!(path)).unwrap_err().field(), Some("artifact_path"));
+    for field in ["artifact_path", "compiled_path"] {
+        for path in ["", "relative", "/a\0b"] {
+            assert_eq!(with(field, json!(path)).unwrap_err().field(), Some(field));
+        }
     }
     let mut request = with("stop_grace_ms", json!(null)).unwrap();
     assert_eq!(request.extensions, DeployExtensions::default());
@@ -114,6 +116,12 @@ fn our_extensions_are_optional_and_checked() {
         log_lines_per_second: Some(100),
         log_bytes_per_second: Some(1 << 20),
         stop_grace_ms: Some(5000),
+        compiled_path: Some("/b".to_owned()),
+        call_timeout_ms: Some(5000),
+        max_concurrent_calls: Some(16),
+        max_memory_bytes: Some(64 << 20),
+        max_output_bytes: Some(1 << 20),
+        max_script_bytes: Some(1 << 20),
     };
     assert_eq!(AgentDeployRequest::decode(&request.encode()).unwrap(), request);
 }

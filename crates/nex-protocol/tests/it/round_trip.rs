@@ -65,6 +65,7 @@ prop_compose! {
         environment in "[A-Za-z0-9+/]{1,80}={0,2}",
         jsdomain in option::of("[a-z0-9_-]{1,20}"),
         triggers in triggers(),
+        call_timeout_ms in option::of(any::<u64>()),
         retry_count in option::of(any::<u64>()),
         retried_at in option::of(time()),
     ) -> DeployRequest {
@@ -85,6 +86,7 @@ prop_compose! {
             } else {
                 Vec::new()
             },
+            call_timeout_ms,
             retry_count,
             retried_at,
         }
@@ -98,6 +100,12 @@ prop_compose! {
         log_lines_per_second in option::of(any::<u32>()),
         log_bytes_per_second in option::of(any::<u64>()),
         stop_grace_ms in option::of(any::<u64>()),
+        compiled_path in option::of("/[^\\x00]{0,40}"),
+        call_timeout_ms in option::of(any::<u64>()),
+        max_concurrent_calls in option::of(any::<u32>()),
+        max_memory_bytes in option::of(any::<u64>()),
+        max_output_bytes in option::of(any::<u64>()),
+        max_script_bytes in option::of(any::<u64>()),
     ) -> DeployExtensions {
         DeployExtensions {
             artifact_path,
@@ -105,6 +113,12 @@ prop_compose! {
             log_lines_per_second,
             log_bytes_per_second,
             stop_grace_ms,
+            compiled_path,
+            call_timeout_ms,
+            max_concurrent_calls,
+            max_memory_bytes,
+            max_output_bytes,
+            max_script_bytes,
         }
     }
 }

@@ -102,6 +102,7 @@ fn deploy_request() -> DeployRequest {
         sender: XKEY.parse().unwrap(),
         target_node: node(),
         trigger_subjects: Vec::new(),
+        call_timeout_ms: Some(5000),
         retry_count: Some(3),
         retried_at: Some(noon()),
     }
@@ -118,6 +119,7 @@ fn control_requests() {
         workload_type: WorkloadType::Wasm,
         jsdomain: None,
         trigger_subjects: vec!["echo.*".parse().unwrap()],
+        call_timeout_ms: None,
         retry_count: None,
         retried_at: None,
         ..deploy_request()
@@ -223,6 +225,12 @@ fn agent_messages() {
             log_lines_per_second: Some(1000),
             log_bytes_per_second: Some(1_000_000),
             stop_grace_ms: Some(5000),
+            compiled_path: Some("/var/lib/nex/compiled".to_owned()),
+            call_timeout_ms: Some(5000),
+            max_concurrent_calls: Some(16),
+            max_memory_bytes: Some(67_108_864),
+            max_output_bytes: Some(1_048_576),
+            max_script_bytes: Some(1_048_576),
         },
     };
     surface.message("deploy, everything set", &request.encode());

@@ -1,0 +1,1 @@
+//! QuickJS-NG as a WebAssembly module, for functions in JavaScript.
