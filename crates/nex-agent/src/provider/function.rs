@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use nex_protocol::agent::{AgentLevel, CallFailure};
@@ -25,6 +26,39 @@ pub trait Function: Send + Sync {
         host: Arc<dyn Host>,
     ) -> BoxFuture<Result<Answer, CallError>>;
 }
+
+/// What a function may use. Sizes are bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FunctionLimits {
+    /// How long one call may take, host calls included.
+    pub call_timeout: Duration,
+    /// Calls that run at the same time.
+    pub max_concurrent_calls: u32,
+    /// Memory of one running call.
+    pub max_memory_bytes: u64,
+    /// The answer of one call.
+    pub max_output_bytes: u64,
+    /// A script.
+    pub max_script_bytes: u64,
+}
+
+impl Default for FunctionLimits {
+    fn default() -> Self {
+        Self {
+            call_timeout: Duration::from_secs(5),
+            max_concurrent_calls: 64,
+            max_memory_bytes: 128 << 20,
+            max_output_bytes: 1 << 20,
+            max_script_bytes: 1 << 20,
+        }
+    }
+}
+
+/// Why a function cannot be run at all: what the deploy is refused with. May have several lines,
+/// such as an excerpt of the source.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct PrepareError(pub String);
 
 /// A message for a function.
 #[derive(Debug, Clone)]
