@@ -123,7 +123,11 @@ impl Link {
         let greeting = async {
             match incoming.next().await? {
                 ServerOp::Info(info) if info.tls_required => return Err(LinkError::Tls),
-                ServerOp::Info(_) => {}
+                // Its messages are as large as its system's.
+                ServerOp::Info(info) => incoming.decoder.set_limits(Limits {
+                    max_payload: info.max_payload.max(Limits::DEFAULT_PAYLOAD),
+                    ..Limits::default()
+                }),
                 ServerOp::Err(refusal) => {
                     return Err(LinkError::Refused(refusal.text.to_string()));
                 }
