@@ -231,6 +231,9 @@ impl Line {
         if size > self.limits.max_payload {
             return Err(LinkError::TooLarge { size, limit: self.limits.max_payload });
         }
+        if size - payload.len() > self.limits.max_headers {
+            return Err(LinkError::HeadersTooLarge { limit: self.limits.max_headers });
+        }
         let sid =
             state.session.subscriptions().deliver(message.to).ok_or(LinkError::NoResponders)?;
         encode_msg_head(

@@ -51,6 +51,12 @@ pub enum LinkError {
         /// The limit.
         limit: usize,
     },
+    /// The headers are larger than the bus carries.
+    #[error("headers of more than {limit} bytes, which is all that the bus carries")]
+    HeadersTooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// As many requests as allowed wait for this agent already.
     #[error("{limit} requests wait for this agent already")]
     Busy {
