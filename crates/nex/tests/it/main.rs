@@ -8,6 +8,7 @@
 )]
 
 mod documents;
+mod economy;
 mod fake_node;
 mod go_node;
 mod help;
