@@ -13,6 +13,7 @@ use nex_protocol::subject::Subject;
 use thiserror::Error;
 
 pub use async_nats::HeaderMap;
+pub use nex_protocol::micro::{ERROR_CODE_HEADER, ERROR_HEADER};
 
 use crate::client::Client;
 
@@ -20,12 +21,6 @@ use crate::client::Client;
 /// than a node lets a function run unless told otherwise (5 s), so that what the
 /// node says about one that took too long still arrives.
 pub const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Header of a failed call: a number, of [`CallFailure`] where Nex answers.
-pub const ERROR_CODE_HEADER: &str = "Nats-Service-Error-Code";
-
-/// Header of a failed call: what happened, in words.
-pub const ERROR_HEADER: &str = "Nats-Service-Error";
 
 /// What a function answered.
 #[derive(Clone, Debug)]

@@ -8,17 +8,15 @@ use std::collections::BTreeMap;
 
 use async_nats::Message;
 use futures_util::StreamExt;
+use nex_protocol::micro::{DiscoverySubject, Verb};
 use nex_protocol::name::{Namespace, WorkloadName};
-use nex_protocol::subject::{Subject, SubjectPattern};
+use nex_protocol::subject::{Subject, SubjectPattern, Token};
 use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::answers::{Verdict, gather};
 use super::{Answers, DiscoveryError};
 use crate::client::Client;
-
-/// What every service of NATS micro is asked for its description on; its name may follow.
-const INFO_SUBJECT: &str = "$SRV.INFO";
 
 /// Type of the answer to that.
 const INFO_TYPE: &str = "io.nats.micro.v1.info_response";
@@ -94,7 +92,7 @@ impl Client {
         &self,
         namespace: Option<&Namespace>,
     ) -> Result<Vec<FoundFunction>, DiscoveryError> {
-        self.ask_services(INFO_SUBJECT.to_owned(), namespace).await
+        self.ask_services(None, namespace).await
     }
 
     /// The function of this name in a namespace, if one runs.
@@ -117,15 +115,18 @@ impl Client {
         name: &WorkloadName,
         namespace: &Namespace,
     ) -> Result<Option<FoundFunction>, DiscoveryError> {
-        let found = self.ask_services(format!("{INFO_SUBJECT}.{name}"), Some(namespace)).await?;
+        // A name of a workload is always a token.
+        let token = name.as_str().parse().ok();
+        let found = self.ask_services(token, Some(namespace)).await?;
         Ok(found.into_iter().find(|function| function.name == *name))
     }
 
     async fn ask_services(
         &self,
-        question: String,
+        name: Option<Token>,
         namespace: Option<&Namespace>,
     ) -> Result<Vec<FoundFunction>, DiscoveryError> {
+        let question = DiscoverySubject { verb: Verb::Info, name, id: None }.to_string();
         let inbox = self.nats().new_inbox();
         let messages = self.listen(&inbox).await?;
         let asked = Instant::now();

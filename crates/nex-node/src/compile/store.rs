@@ -90,7 +90,9 @@ impl Store {
             if is_engine && other.file_name().to_str() != Some(key) {
                 let path = other.path();
                 match fs::remove_dir_all(&path) {
-                    Ok(()) => tracing::info!(path = %path.display(), "code of another engine removed"),
+                    Ok(()) => {
+                        tracing::info!(path = %path.display(), "code of another engine removed")
+                    }
                     Err(error) => {
                         tracing::warn!(path = %path.display(), %error, "code of another engine stays");
                     }
@@ -107,7 +109,8 @@ impl Store {
             let digest = name.strip_suffix(ENDING).and_then(|digest| digest.parse().ok());
             if let Some(digest) = digest {
                 found.push((modified, digest, facts.len()));
-            } else if name.starts_with(STAGING) && modified.elapsed().is_ok_and(|age| age > LEFT_OVER)
+            } else if name.starts_with(STAGING)
+                && modified.elapsed().is_ok_and(|age| age > LEFT_OVER)
             {
                 // It is in nobody's way if it stays.
                 let _ = fs::remove_file(file.path());
@@ -165,7 +168,11 @@ impl Store {
 
     /// Keeps a file that has been made. It is on the disk before it has its name: a torn one would
     /// be run.
-    pub(super) fn keep(self: &Arc<Self>, name: Name, staging: TempPath) -> Result<Compiled, CompileError> {
+    pub(super) fn keep(
+        self: &Arc<Self>,
+        name: Name,
+        staging: TempPath,
+    ) -> Result<Compiled, CompileError> {
         let failed = |source| self.failed(source);
         let file = File::open(&staging).map_err(failed)?;
         file.set_permissions(fs::Permissions::from_mode(0o444)).map_err(failed)?;

@@ -46,6 +46,10 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 /// deliver.
 const ENDING_LIMIT: Duration = Duration::from_secs(5);
 
+/// The same for agents of the old protocol: they stay when their workload is gone, and have sent
+/// what they had to say.
+const LEGACY_ENDING_LIMIT: Duration = Duration::from_millis(250);
+
 /// Makes sandboxes. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Launcher {
@@ -119,6 +123,7 @@ impl Launcher {
             drops_reported: 0,
             call: None,
             deadline: Some(Instant::now() + self.handshake_timeout),
+            ending_limit: if self.legacy { LEGACY_ENDING_LIMIT } else { ENDING_LIMIT },
         };
         self.tasks.spawn(task.run(queue, kill));
         match ready.await {
@@ -176,6 +181,8 @@ struct Task {
     /// The one request to the agent that is under way.
     call: Option<BoxFuture<'static, CallResult>>,
     deadline: Option<Instant>,
+    /// How long the agent may stay when the workload is over.
+    ending_limit: Duration,
 }
 
 /// A deploy that waits for the agent's answer.
@@ -420,7 +427,7 @@ impl Task {
                 Phase::Warm | Phase::Running | Phase::Gone => None,
                 Phase::Starting => Some(Instant::now() + DEPLOY_LIMIT),
                 Phase::Stopping => Some(Instant::now() + self.stop_grace + STOP_SLACK),
-                Phase::Ending => Some(Instant::now() + ENDING_LIMIT),
+                Phase::Ending => Some(Instant::now() + self.ending_limit),
             };
         }
         for effect in effects {

@@ -9,6 +9,7 @@
 
 mod calls;
 mod documents;
+mod economy;
 mod fake_function;
 mod fake_node;
 mod go_node;
