@@ -100,6 +100,12 @@ impl ConfigBuilder {
         self
     }
 
+    /// Run the agent at `path` instead of the built-in one.
+    pub fn agent(mut self, path: impl AsRef<Path>) -> Self {
+        self.file.agent_path = self.path("agent_path", path.as_ref());
+        self
+    }
+
     /// Host the agent at `path`, of the old protocol, instead of the built-in one.
     pub fn legacy_agent(mut self, path: impl AsRef<Path>) -> Self {
         self.file.legacy_agents = Some(true);
