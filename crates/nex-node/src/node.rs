@@ -43,6 +43,9 @@ use crate::{
 /// How often a node says that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
+/// So many messages of the largest size may wait for an agent to read them.
+const LARGE_MESSAGES: usize = 16;
+
 /// After the drain the rest of a stop, such as the last events, has this long.
 const STOP_SLACK: Duration = Duration::from_secs(3);
 
@@ -412,7 +415,9 @@ async fn prepare(compiler: Compiler, stop: CancellationToken) {
 fn bus_limits(nats: &async_nats::Client) -> BusLimits {
     let limits = BusLimits::default();
     let max_payload = nats.max_payload().max(limits.max_payload);
-    BusLimits { max_payload: max_payload.saturating_add(limits.max_headers), ..limits }
+    let max_payload = max_payload.saturating_add(limits.max_headers);
+    let max_pending = limits.max_pending.max(max_payload.saturating_mul(LARGE_MESSAGES));
+    BusLimits { max_payload, max_pending, ..limits }
 }
 
 fn tags(config: &Config, name: &str) -> BTreeMap<String, String> {

@@ -200,6 +200,11 @@ impl Line {
         if state.outbox.is_ended() {
             return Err(LinkError::Disconnected);
         }
+        // Closing the connection is for answers that nobody takes; a request can be refused.
+        let limit = self.limits.max_pending;
+        if state.outbox.pending().saturating_add(payload.len()) > limit {
+            return Err(LinkError::Backlog { limit });
+        }
         let limit = self.limits.max_requests;
         let number = state.requests.issue(answer, limit).ok_or(LinkError::Busy { limit })?;
         let reply = reply_subject(number);

@@ -63,6 +63,12 @@ pub enum LinkError {
         /// The limit.
         limit: usize,
     },
+    /// As many bytes as allowed wait for this agent to read them.
+    #[error("{limit} bytes wait for this agent already")]
+    Backlog {
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// A subject that the agent gave cannot be written.
     #[error("the agent named a reply subject that cannot be used")]
     Unsendable(#[source] EncodeError),

@@ -98,6 +98,21 @@ async fn a_call_that_is_not_answered_in_time_fails_and_the_next_one_works() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_large_calls_at_once_do_not_cost_the_sandbox() {
+    let world = pretend(FunctionsFile::default()).await;
+    let nats = world.nats.client().await;
+    let id = world.pretended("echo", &["echo"]).await;
+    let large = bytes::Bytes::from(vec![7; 1 << 20]);
+    let calls = join_all((0..60).map(|_| call(&nats, "echo", large.clone()))).await;
+    let answered = calls.iter().filter(|answer| **answer == Answer::Raw(large.clone())).count();
+    let busy = calls.iter().filter(|answer| answer.code() == Some(429)).count();
+    assert_eq!(answered + busy, 60);
+    assert!(answered >= 8, "{answered} answered");
+    assert_eq!(world.node.workloads().get(id).unwrap().restarts, 0);
+    assert!(world.end().await.clean);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deploy_may_ask_for_a_time_within_the_nodes() {
     let functions = FunctionsFile {
         call_timeout_ms: Some(10_000),

@@ -85,7 +85,7 @@ async fn the_nats_command_line_shows_it() {
 
 /// The NATS command line, where Go can build it. Says why when it cannot.
 fn command_line() -> Option<std::path::PathBuf> {
-    let folder = std::env::temp_dir().join("nex-natscli");
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("natscli");
     let program = folder.join("nats");
     if program.is_file() {
         return Some(program);
