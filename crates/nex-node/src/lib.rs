@@ -2,6 +2,7 @@
 
 pub mod artifact;
 pub mod bus;
+mod compile;
 pub mod config;
 mod control;
 mod deploy;
@@ -12,6 +13,7 @@ pub mod pool;
 pub mod sandbox;
 mod start_error;
 pub mod state;
+mod trigger;
 pub mod workload;
 
 pub use node::{Node, StopReport};

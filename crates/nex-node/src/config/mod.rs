@@ -35,7 +35,8 @@ pub use problem::{
     WarningKind,
 };
 pub use settings::{
-    ArtifactCacheConfig, Config, Limits, LogLimits, PublicNatsServer, SandboxKind, Settings,
+    ArtifactCacheConfig, CompiledCacheConfig, Config, FunctionsConfig, Limits, LogLimits,
+    PublicNatsServer, SandboxKind, Settings,
 };
 pub use surroundings::default_state_dir;
 pub(crate) use surroundings::{runtime_dir, search_path};

@@ -21,13 +21,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     driver::{ArtifactAccess, Boot, Driver, LaunchError, Machine},
+    files::WorkloadFiles,
     handle::{
         COMMAND_QUEUE, Command, DeployFailure, Ending, SandboxHandle, StopReason, WorkloadExit,
     },
     lifecycle::{Effect, Input, Phase, step},
 };
 use crate::{
-    artifact::ArtifactLease,
     bus::{AgentRequest, AgentSeat, Endpoint, Inbound, LinkError, Responder},
     observe::{Publisher, WorkloadTag},
 };
@@ -114,7 +114,7 @@ impl Launcher {
             stop_grace: Duration::ZERO,
             stop_reason: None,
             workload: None,
-            artifact: None,
+            files: None,
             exit: None,
             report: None,
             connected: false,
@@ -165,7 +165,7 @@ struct Task {
     stop_grace: Duration,
     stop_reason: Option<StopReason>,
     workload: Option<WorkloadTag>,
-    artifact: Option<Arc<ArtifactLease>>,
+    files: Option<WorkloadFiles>,
     /// How the workload ended, as far as anybody knows.
     exit: Option<WorkloadExit>,
     /// How the machine ended.
@@ -242,11 +242,11 @@ impl Task {
 
     async fn happened(&mut self, happening: Happening) {
         match happening {
-            Happening::Command(Command::Deploy { request, artifact, reply }) => {
+            Happening::Command(Command::Deploy { request, files, reply }) => {
                 // A second deploy cannot come: a handle is claimed once. If it
                 // does, its sender is dropped and learns that way.
                 if self.deploy.is_none() && self.workload.is_none() {
-                    self.artifact = Some(artifact);
+                    self.files = Some(files);
                     self.deploy = Some(PendingDeploy { request: Some(request), reply });
                     self.feed(Input::Deploy).await;
                 }
@@ -500,7 +500,12 @@ impl Task {
 
     fn send_deploy(&mut self) {
         let request = self.deploy.as_mut().and_then(|deploy| deploy.request.take());
-        let (Some(mut request), Some(artifact)) = (request, &self.artifact) else { return };
+        let (Some(mut request), Some(files)) = (request, &self.files) else { return };
+        let artifact = &files.artifact;
+        let compiled = files.compiled.as_ref();
+        request.extensions.compiled_path = compiled
+            .and_then(|compiled| self.machine.shared_file(compiled.path()))
+            .map(|path| path.to_string_lossy().into_owned());
         match self.machine.artifact(artifact) {
             ArtifactAccess::File(path) => {
                 request.extensions.artifact_path = Some(path.to_string_lossy().into_owned());

@@ -23,8 +23,8 @@ use serde::{Deserialize, Serialize};
 
 pub use byte_size::{ByteSize, ByteSizeError};
 pub use sections::{
-    ArtifactCacheFile, CniFile, LimitsFile, LogsFile, MachineTemplateFile, PublicNatsServerFile,
-    RateLimitersFile, TokenBucketFile,
+    ArtifactCacheFile, CniFile, CompiledCacheFile, FunctionsFile, LimitsFile, LogsFile,
+    MachineTemplateFile, PublicNatsServerFile, RateLimitersFile, TokenBucketFile,
 };
 
 /// What keeps a workload away from the machine and from other workloads.
@@ -156,6 +156,9 @@ pub struct NodeConfigFile {
     /// What the node admits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitsFile>,
+    /// How functions are called and what one call may use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub functions: Option<FunctionsFile>,
 
     /// The store of artifacts on disk.
     #[serde(skip_serializing_if = "Option::is_none")]
