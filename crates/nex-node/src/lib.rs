@@ -5,6 +5,7 @@ pub mod bus;
 pub mod config;
 mod control;
 mod deploy;
+pub mod host;
 pub mod nats_server;
 mod node;
 pub mod observe;

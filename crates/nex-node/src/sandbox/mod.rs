@@ -5,6 +5,7 @@
 pub mod agent_image;
 mod driver;
 mod handle;
+mod host_calls;
 pub mod lifecycle;
 mod process;
 mod process_tree;
