@@ -32,6 +32,7 @@ use crate::{
     config::{Config, SandboxChoice},
     control::{Handler, Listener, NodeFacts},
     deploy::Deployer,
+    host::{HostServices, http::SystemResolver},
     observe::{Outbox, Publisher},
     pool::Pool,
     sandbox::{Launcher, ProcessDriver, StopReason, agent_image::agent_image},
@@ -171,11 +172,15 @@ impl Node {
         let (outbox, task) = Outbox::start(nats.clone(), stages.outbox.clone());
         let outbox_task = tokio::spawn(guard("outbox", &stages.outbox).watch(task));
         let publisher = Publisher::new(node, outbox);
+        let resolver = Arc::new(SystemResolver::default());
+        let host = HostServices::new(nats.clone(), &config.host_services, resolver)
+            .map_err(StartError::HostServices)?;
         let sandboxes = TaskTracker::new();
         let launcher = Launcher {
             driver: Arc::new(driver),
             endpoint: endpoint.clone(),
             publisher: publisher.clone(),
+            host,
             dir: state.sandboxes(),
             tasks: sandboxes.clone(),
             legacy,

@@ -158,6 +158,11 @@ impl Line {
         self.limits.max_payload
     }
 
+    /// Bytes that may wait for the agent to read them.
+    pub(super) fn max_pending(&self) -> usize {
+        self.limits.max_pending
+    }
+
     /// The connection is this agent's.
     pub(super) fn admit(&self, id: WorkloadId) {
         self.state().session.admit(id);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use nex_protocol::{
-    config::{ByteSize, FunctionsFile, NodeConfigFile, SandboxChoice},
+    config::{ByteSize, FunctionsFile, HostServicesFile, NodeConfigFile, SandboxChoice},
     control::WorkloadType,
     key::{CurvePublicKey, PublicKey},
 };
@@ -159,6 +159,12 @@ impl ConfigBuilder {
     /// Lines of output of one workload that are published, per second.
     pub fn log_lines_per_second(mut self, lines: u32) -> Self {
         self.file.logs.get_or_insert_default().lines_per_second = Some(lines);
+        self
+    }
+
+    /// What functions may use of the node.
+    pub fn host_services(mut self, host_services: HostServicesFile) -> Self {
+        self.file.host_services = Some(host_services);
         self
     }
 
