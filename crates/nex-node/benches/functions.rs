@@ -315,7 +315,10 @@ impl Bench {
             }
         }
         let recovered = started.elapsed();
-        println!("  capacity {capacity:.0}/s; under load {goodput:.0}/s answered ({:.2})", goodput / capacity);
+        println!(
+            "  capacity {capacity:.0}/s; under load {goodput:.0}/s answered ({:.2})",
+            goodput / capacity
+        );
         println!(
             "  refused {refused}, lost {lost}; refusals p50 {:.1} ms p99 {:.1} ms; recovered in {:.1} ms",
             refusals.p50 / 1e3,
@@ -324,7 +327,11 @@ impl Bench {
         );
         println!(
             "  neighbour: p50 {:.0} µs p99 {:.0} µs, undisturbed p50 {:.0} µs p99 {:.0} µs (p99 ×{:.1})",
-            poked.p50, poked.p99, quiet.p50, quiet.p99, poked.p99 / quiet.p99
+            poked.p50,
+            poked.p99,
+            quiet.p50,
+            quiet.p99,
+            poked.p99 / quiet.p99
         );
     }
 
@@ -377,7 +384,8 @@ async fn flood(nats: async_nats::Client, subject: &str, rate: f64, seconds: u64)
                 } else {
                     refused += 0;
                 }
-                if done.load(Ordering::Relaxed) && answered + refused >= sent.load(Ordering::Relaxed)
+                if done.load(Ordering::Relaxed)
+                    && answered + refused >= sent.load(Ordering::Relaxed)
                 {
                     break;
                 }

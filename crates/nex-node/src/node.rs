@@ -119,13 +119,26 @@ impl Node {
     /// # Errors
     /// A [`StartError`]: one line with the cause and the next step.
     pub async fn start(config: Config, nats: async_nats::Client) -> Result<Self, StartError> {
+        let state = StateDir::open(config.state_dir.as_deref()).map_err(StartError::State)?;
+        Self::start_in(state, config, nats).await
+    }
+
+    /// Like [`Node::start`], in a state directory that is open already: for a program that keeps
+    /// something of its own there, such as the data of a NATS server that the node is to use.
+    ///
+    /// # Errors
+    /// A [`StartError`]: one line with the cause and the next step.
+    pub async fn start_in(
+        state: StateDir,
+        config: Config,
+        nats: async_nats::Client,
+    ) -> Result<Self, StartError> {
         let started_at = Instant::now();
         let config = Arc::new(config);
         let sandbox = config.sandbox;
         if sandbox != SandboxChoice::Process {
             return Err(StartError::NoIsolation(sandbox));
         }
-        let state = StateDir::open(config.state_dir.as_deref()).map_err(StartError::State)?;
         let identity = state.identity();
         let node = NodeId::try_from(identity.node.public()).map_err(|_| StartError::Identity)?;
         let xkey = identity.xkey.clone();

@@ -128,7 +128,8 @@ impl Compiler {
             .get_or_try_init(|| async {
                 let key = self.engine_key().await?;
                 let (dir, max_bytes) = (inner.dir.clone(), inner.max_bytes);
-                let opened = tokio::task::spawn_blocking(move || Store::open(&dir, &key, max_bytes));
+                let opened =
+                    tokio::task::spawn_blocking(move || Store::open(&dir, &key, max_bytes));
                 Ok(Arc::new(opened.await.map_err(|_| CompileError::Bug)??))
             })
             .await

@@ -98,7 +98,9 @@ impl Store {
             if is_engine && other.file_name().to_str() != Some(key) {
                 let path = other.path();
                 match fs::remove_dir_all(&path) {
-                    Ok(()) => tracing::info!(path = %path.display(), "code of another engine removed"),
+                    Ok(()) => {
+                        tracing::info!(path = %path.display(), "code of another engine removed")
+                    }
                     Err(error) => {
                         tracing::warn!(path = %path.display(), %error, "code of another engine stays");
                     }
@@ -115,7 +117,8 @@ impl Store {
             let digest = name.strip_suffix(ENDING).and_then(|digest| digest.parse().ok());
             if let Some(digest) = digest {
                 found.push((modified, digest, facts.len()));
-            } else if name.starts_with(STAGING) && modified.elapsed().is_ok_and(|age| age > LEFT_OVER)
+            } else if name.starts_with(STAGING)
+                && modified.elapsed().is_ok_and(|age| age > LEFT_OVER)
             {
                 // It is in nobody's way if it stays.
                 let _ = fs::remove_dir_all(file.path());

@@ -87,7 +87,10 @@ async fn one_compilation_serves_all_who_want_it_now_and_later() {
     let digest = Digest::of(b"module");
     assert_eq!(path, bench.store().join(format!("c0ffee00c0ffee00/{digest}.cwasm")));
     assert_eq!(fs::read(path).unwrap(), b"module");
-    assert_eq!((mode(path), mode(path.parent().unwrap()), mode(&bench.store())), (0o444, 0o700, 0o700));
+    assert_eq!(
+        (mode(path), mode(path.parent().unwrap()), mode(&bench.store())),
+        (0o444, 0o700, 0o700)
+    );
     let next_run = bench.compiler(1000, PATIENCE);
     next_run.module(&artifact).await.unwrap();
     assert_eq!(bench.compilations(), 1);

@@ -23,7 +23,8 @@ pub(super) fn tidy(file: &mut NodeConfigFile, home: Option<&Path>) -> Vec<String
     if let Some(cache) = &mut file.artifact_cache {
         tidy("artifact_cache.dir", &mut cache.dir);
     }
-    if let Some(cache) = file.functions.as_mut().and_then(|functions| functions.compiled_cache.as_mut())
+    if let Some(cache) =
+        file.functions.as_mut().and_then(|functions| functions.compiled_cache.as_mut())
     {
         tidy("functions.compiled_cache.dir", &mut cache.dir);
     }

@@ -103,7 +103,8 @@ fn explain<E: StdError + Send + Sync + 'static>(error: E, silence: StoreError) -
         Some(_) | None => {}
     }
     match cause::<jetstream::context::RequestError>(&error)
-        .map(jetstream::context::RequestError::kind) {
+        .map(jetstream::context::RequestError::kind)
+    {
         Some(Context::NoResponders) => return silence,
         Some(Context::TimedOut) => return StoreError::Timeout,
         Some(_) | None => {}

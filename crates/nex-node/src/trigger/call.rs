@@ -98,7 +98,10 @@ async fn ask(function: &Function, call: &mut Call) -> Result<Success, Failure> {
     // The agent knows the whole time; it is told when there is noticeably less.
     let told = (waited >= SHORTEST).then_some(left);
     let headers = headers::of_call(call, told).map_err(|error| {
-        Failure::told(CallFailure::Unacceptable, &format!("the headers cannot be passed on: {error}"))
+        Failure::told(
+            CallFailure::Unacceptable,
+            &format!("the headers cannot be passed on: {error}"),
+        )
     })?;
     let payload = std::mem::take(&mut call.payload);
     let asked = Instant::now();

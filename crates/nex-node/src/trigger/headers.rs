@@ -10,10 +10,7 @@ use super::call::Call;
 /// What the agent is told beside the payload: the concrete subject, the reply subject, the time
 /// that is left if it is less than the agent expects, and the caller's own headers but for those
 /// that belong to node and agent.
-pub(super) fn of_call(
-    call: &Call,
-    time_left: Option<Duration>,
-) -> Result<HeaderMap, HeaderError> {
+pub(super) fn of_call(call: &Call, time_left: Option<Duration>) -> Result<HeaderMap, HeaderError> {
     let mut headers = HeaderMap::new();
     headers.append(header::TRIGGER_SUBJECT, &call.subject)?;
     if let Some(reply) = &call.answer {

@@ -17,11 +17,11 @@ use super::Admission;
 use super::admission::{LaneLimits, NodeLimits};
 use super::call::Pending;
 use super::function::{Function, FunctionHandle, FunctionSpec};
+use super::micro::Directory;
 use super::outcome::BUSY;
 use super::subjects::{self, AttachError, TriggerError};
 use super::tally::INTERVAL;
 use super::tell::Teller;
-use super::micro::Directory;
 use crate::config::FunctionsConfig;
 use crate::observe::Publisher;
 

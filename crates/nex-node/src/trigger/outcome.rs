@@ -67,9 +67,7 @@ impl Failure {
             LinkError::Timeout(_) => LATE,
             LinkError::TooLarge { .. }
             | LinkError::HeadersTooLarge { .. }
-            | LinkError::Unsendable(_) => {
-                Self::told(CallFailure::Unacceptable, &error.to_string())
-            }
+            | LinkError::Unsendable(_) => Self::told(CallFailure::Unacceptable, &error.to_string()),
             LinkError::Busy { .. } | LinkError::Backlog { .. } => Self::new(
                 CallFailure::Busy,
                 "the function's sandbox has too much to read already; call again later",
@@ -94,7 +92,8 @@ pub(super) fn read(reply: Reply, took: Duration) -> Result<Success, Failure> {
 }
 
 fn one_line(text: &str) -> String {
-    let end = text.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= MAX_TEXT);
+    let end =
+        text.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= MAX_TEXT);
     let text = text.get(..end.last().unwrap_or(0)).unwrap_or_default();
     let words = text.split(|c: char| c.is_control()).filter(|part| !part.trim().is_empty());
     words.map(str::trim).collect::<Vec<_>>().join(" | ")

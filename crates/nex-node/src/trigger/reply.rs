@@ -53,7 +53,12 @@ mod tests {
     #[test]
     fn a_call_is_not_answered_to_the_system() {
         let may = |subject: &str| address(Some(Subject::from(subject))).is_some();
-        assert!(may("_INBOX.a.b") && may("_R_.x") && may("custom.inbox") && may("$JS.ACK.s.c.1.1.1.1.0"));
+        assert!(
+            may("_INBOX.a.b")
+                && may("_R_.x")
+                && may("custom.inbox")
+                && may("$JS.ACK.s.c.1.1.1.1.0")
+        );
         assert!(!may("$NEX.LAMEDUCK.N") && !may("$JS.API.STREAM.DELETE.S") && !may("$SYS.REQ.x"));
     }
 }

@@ -40,7 +40,9 @@ pub(super) fn check(
             return Err(TriggerError::Inbox(one.clone(), inbox.clone()));
         }
         let others = triggers.iter().skip(index + 1);
-        if let Some(other) = others.into_iter().find(|other| one.pattern().collides(other.pattern())) {
+        if let Some(other) =
+            others.into_iter().find(|other| one.pattern().collides(other.pattern()))
+        {
             return Err(TriggerError::Overlap(one.clone(), other.clone()));
         }
     }

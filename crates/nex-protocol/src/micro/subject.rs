@@ -106,9 +106,15 @@ mod tests {
         for text in ["$SRV.PING", "$SRV.INFO.echo", "$SRV.STATS.echo.c0ffee"] {
             let subject: DiscoverySubject = text.parse().unwrap();
             assert_eq!(subject.to_string(), text);
-            assert_eq!(patterns.iter().filter(|pattern| pattern.matches(text)).count(), 1, "{text}");
+            assert_eq!(
+                patterns.iter().filter(|pattern| pattern.matches(text)).count(),
+                1,
+                "{text}"
+            );
         }
-        for text in ["$SRV", "$SRV.ping", "$SRV.PING.a.b.c", "$SRV.PING.", "$NEX.PING", "", "$SRV.PING.*"] {
+        for text in
+            ["$SRV", "$SRV.ping", "$SRV.PING.a.b.c", "$SRV.PING.", "$NEX.PING", "", "$SRV.PING.*"]
+        {
             assert!(text.parse::<DiscoverySubject>().is_err(), "{text}");
         }
     }
@@ -117,6 +123,8 @@ mod tests {
     fn a_question_is_for_all_or_for_those_it_names() {
         let asks = |text: &str| text.parse::<DiscoverySubject>().unwrap().asks("echo", "1");
         assert!(asks("$SRV.PING") && asks("$SRV.PING.echo") && asks("$SRV.PING.echo.1"));
-        assert!(!asks("$SRV.PING.other") && !asks("$SRV.PING.echo.2") && !asks("$SRV.PING.other.1"));
+        assert!(
+            !asks("$SRV.PING.other") && !asks("$SRV.PING.echo.2") && !asks("$SRV.PING.other.1")
+        );
     }
 }

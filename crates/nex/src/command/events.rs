@@ -35,7 +35,7 @@ pub(crate) async fn run(
     let client = session::connect(global).await?;
     let records = client.events(query).await?;
     printer.message("following events; Ctrl-C ends");
-    let patience = args.no_follow.then_some(global.timeout);
+    let patience = args.no_follow.then_some(global.timeout());
     follow(records, patience, &mut signals, |record| {
         let wanted = args.types.is_empty() || args.types.contains(&record.kind_text);
         let heartbeat = record.kind == Some(EventKind::Heartbeat);

@@ -99,13 +99,15 @@ async fn calls_are_told_of_and_their_time_is_counted() {
     let mut logs = Collector::new(&nats, "$NEX.logs.>").await;
     let id = world.pretended("echo", &["echo.>"]).await;
     call(&nats, "echo.x", "ran 1500").await;
-    let event =
-        events.find("success", |event| event.subject.ends_with("exec_succeeded")).await;
+    let event = events.find("success", |event| event.subject.ends_with("exec_succeeded")).await;
     let event = RawEvent::decode(&event.payload).unwrap();
     assert_eq!(event.source, world.node.id().to_string());
     let data: FunctionSucceeded = event.data_as().unwrap();
     assert_eq!((data.workload_name.as_str(), data.namespace.as_str()), ("echo", "default"));
-    assert_eq!((data.trigger_subject.as_str(), data.elapsed_nanos, data.count), ("echo.>", 1500, None));
+    assert_eq!(
+        (data.trigger_subject.as_str(), data.elapsed_nanos, data.count),
+        ("echo.>", 1500, None)
+    );
     call(&nats, "echo.x", "fail 500 broken").await;
     let event = events.find("failure", |event| event.subject.ends_with("exec_failed")).await;
     let data: FunctionFailed = RawEvent::decode(&event.payload).unwrap().data_as().unwrap();

@@ -40,11 +40,8 @@ async fn stop_takes_no_new_calls_and_lets_those_under_way_finish() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_of_an_agent_that_dies_fail_at_once_and_the_function_comes_back() {
-    let world = pretend(FunctionsFile {
-        call_timeout_ms: Some(60_000),
-        ..FunctionsFile::default()
-    })
-    .await;
+    let world =
+        pretend(FunctionsFile { call_timeout_ms: Some(60_000), ..FunctionsFile::default() }).await;
     let nats = world.nats.client().await;
     let id = world.pretended("echo", &["echo"]).await;
     let hang = join_all((0..4).map(|_| call(&nats, "echo", "silence")));
@@ -87,9 +84,8 @@ async fn replicas_share_the_calls_and_other_functions_get_their_own() {
     let world = pretend(FunctionsFile::default()).await;
     let nats = world.nats.client().await;
     let dir = tempfile::tempdir().unwrap();
-    let config = Config::builder()
-        .sandbox(SandboxChoice::Process)
-        .state_dir(dir.path().join("state"));
+    let config =
+        Config::builder().sandbox(SandboxChoice::Process).state_dir(dir.path().join("state"));
     let config = pretending(config, FunctionsFile::default()).build().unwrap();
     let other = Node::start(config, world.nats.client().await).await.unwrap();
 
