@@ -9,7 +9,7 @@ use nex_protocol::config::FunctionsFile;
 use nex_testkit::wait::wait_for_async;
 use nex_testkit::{Collector, DEADLINE, process};
 
-use super::{Answer, call, function, pretend, pretending};
+use super::{Answer, call, function, pretend, pretending, script};
 use crate::world::World;
 
 /// Calls until there is an answer.
@@ -161,5 +161,21 @@ async fn a_new_version_takes_over_without_a_gap() {
     world.stop_workload(first, "echo").await;
     stop.cancel();
     assert!(caller.await.unwrap() > 0);
+    assert!(world.end().await.clean);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_of_the_old_protocol_needs_no_machine_code() {
+    let world = World::with(|config| {
+        let functions = FunctionsFile { call_timeout_ms: Some(200), ..FunctionsFile::default() };
+        pretending(config, functions).legacy_agent(script()).internal_node_port(0)
+    })
+    .await;
+    let nats = world.nats.client().await;
+    world.pretended("echo", &["echo"]).await;
+    assert_eq!(call(&nats, "echo", "hello").await, Answer::raw("hello"));
+    assert_eq!(call(&nats, "echo", "silence").await.code(), Some(504));
+    let compiled = std::fs::read_dir(world.dir.path().join("state/compiled")).unwrap();
+    assert_eq!(compiled.count(), 0);
     assert!(world.end().await.clean);
 }
