@@ -3,3 +3,4 @@
 pub mod elf;
 pub mod engine;
 pub mod function;
+pub mod js;
