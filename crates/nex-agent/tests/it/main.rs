@@ -6,6 +6,7 @@
 
 mod boot;
 mod deploy;
+mod javascript;
 mod node;
 mod old_node;
 mod output;
