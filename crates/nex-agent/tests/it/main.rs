@@ -6,7 +6,9 @@
 
 mod boot;
 mod deploy;
+mod function;
 mod node;
 mod old_node;
 mod output;
 mod stop;
+mod wasm;
