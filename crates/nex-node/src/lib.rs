@@ -6,6 +6,7 @@ mod compile;
 pub mod config;
 mod control;
 mod deploy;
+pub mod host;
 pub mod nats_server;
 mod node;
 pub mod observe;

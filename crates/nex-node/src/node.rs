@@ -32,6 +32,7 @@ use crate::{
     config::{Config, SandboxChoice},
     control::{Handler, Listener, NodeFacts},
     deploy::Deployer,
+    host::{HostServices, http::SystemResolver},
     observe::{Outbox, Publisher},
     pool::Pool,
     sandbox::{Launcher, ProcessDriver, StopReason, agent_image::agent_image},
@@ -42,6 +43,9 @@ use crate::{
 
 /// How often a node says that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(30);
+
+/// So many messages of the largest size may wait for an agent to read them.
+const LARGE_MESSAGES: usize = 16;
 
 /// After the drain the rest of a stop, such as the last events, has this long.
 const STOP_SLACK: Duration = Duration::from_secs(3);
@@ -181,11 +185,15 @@ impl Node {
         let (outbox, task) = Outbox::start(nats.clone(), stages.outbox.clone());
         let outbox_task = tokio::spawn(guard("outbox", &stages.outbox).watch(task));
         let publisher = Publisher::new(node, outbox);
+        let resolver = Arc::new(SystemResolver::default());
+        let host = HostServices::new(nats.clone(), &config.host_services, resolver)
+            .map_err(StartError::HostServices)?;
         let sandboxes = TaskTracker::new();
         let launcher = Launcher {
             driver: Arc::new(driver),
             endpoint: endpoint.clone(),
             publisher: publisher.clone(),
+            host,
             dir: state.sandboxes(),
             tasks: sandboxes.clone(),
             legacy,
@@ -425,7 +433,9 @@ async fn prepare(compiler: Compiler, stop: CancellationToken) {
 fn bus_limits(nats: &async_nats::Client) -> BusLimits {
     let limits = BusLimits::default();
     let max_payload = nats.max_payload().max(limits.max_payload);
-    BusLimits { max_payload: max_payload.saturating_add(limits.max_headers), ..limits }
+    let max_payload = max_payload.saturating_add(limits.max_headers);
+    let max_pending = limits.max_pending.max(max_payload.saturating_mul(LARGE_MESSAGES));
+    BusLimits { max_payload, max_pending, ..limits }
 }
 
 fn tags(config: &Config, name: &str) -> BTreeMap<String, String> {

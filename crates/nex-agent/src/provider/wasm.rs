@@ -87,6 +87,8 @@ pub fn prepare(
     environment: &Environment,
     limits: FunctionLimits,
 ) -> Result<Arc<dyn Function>, PrepareError> {
+    // What no process could be given makes no sense here either.
+    environment.for_process().map_err(|error| PrepareError(error.to_string()))?;
     let program = Arc::new(Program {
         name: name.to_owned(),
         environment: environment

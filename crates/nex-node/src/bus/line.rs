@@ -158,6 +158,11 @@ impl Line {
         self.limits.max_payload
     }
 
+    /// Bytes that may wait for the agent to read them.
+    pub(super) fn max_pending(&self) -> usize {
+        self.limits.max_pending
+    }
+
     /// The connection is this agent's.
     pub(super) fn admit(&self, id: WorkloadId) {
         self.state().session.admit(id);
@@ -199,6 +204,11 @@ impl Line {
         let mut state = self.state();
         if state.outbox.is_ended() {
             return Err(LinkError::Disconnected);
+        }
+        // Closing the connection is for answers that nobody takes; a request can be refused.
+        let limit = self.limits.max_pending;
+        if state.outbox.pending().saturating_add(payload.len()) > limit {
+            return Err(LinkError::Backlog { limit });
         }
         let limit = self.limits.max_requests;
         let number = state.requests.issue(answer, limit).ok_or(LinkError::Busy { limit })?;

@@ -165,7 +165,7 @@ impl Compiler {
             OsStr::new("compile"),
             OsStr::new(kind),
             OsStr::new("--output"),
-            staging.as_os_str(),
+            staging.file.as_os_str(),
             OsStr::new("--memory-bytes"),
             OsStr::new(&memory),
             OsStr::new("--seconds"),
@@ -180,7 +180,7 @@ impl Compiler {
             _ => return Err(CompileError::Failed { status, complaint }),
         }
         let store = Arc::clone(store);
-        let kept = tokio::task::spawn_blocking(move || store.keep(name, staging));
+        let kept = tokio::task::spawn_blocking(move || store.keep(name, &staging));
         let compiled = kept.await.map_err(|_| CompileError::Bug)??;
         tracing::info!(path = %compiled.path().display(), took = ?started.elapsed(), "compiled");
         Ok(compiled)

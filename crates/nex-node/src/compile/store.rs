@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use nex_protocol::digest::Digest;
-use tempfile::TempPath;
+use tempfile::TempDir;
 
 use super::CompileError;
 use crate::artifact::index::{Full, Index};
@@ -16,10 +16,10 @@ use crate::artifact::index::{Full, Index};
 /// Ending of the files.
 const ENDING: &str = ".cwasm";
 
-/// Beginning of files that are being made.
+/// Beginning of folders in which a file is being made.
 const STAGING: &str = ".staging-";
 
-/// Staging files of this age are left over from a node that died. (Younger ones may be another
+/// Those of this age are left over from a node that died. (Younger ones may be another
 /// node's that shares the store.)
 const LEFT_OVER: Duration = Duration::from_secs(3600);
 
@@ -47,6 +47,14 @@ pub(super) struct Store {
     dir: PathBuf,
     /// Held for a few map operations, never across I/O.
     index: Mutex<Index>,
+}
+
+/// Room for a file that is being made; gone with everything in it when dropped.
+#[derive(Debug)]
+pub(super) struct Staging {
+    /// Where the file is to be.
+    pub(super) file: PathBuf,
+    _dir: TempDir,
 }
 
 /// Machine code in the store; it stays there while this lives. Cheap to clone.
@@ -113,7 +121,7 @@ impl Store {
                 && modified.elapsed().is_ok_and(|age| age > LEFT_OVER)
             {
                 // It is in nobody's way if it stays.
-                let _ = fs::remove_file(file.path());
+                let _ = fs::remove_dir_all(file.path());
             }
         }
         found.sort_unstable_by_key(|(modified, _, _)| *modified);
@@ -157,13 +165,12 @@ impl Store {
         }
     }
 
-    /// A name for a file that is being made; the file is gone with it, if there is one.
-    pub(super) fn staging(&self) -> Result<TempPath, CompileError> {
-        tempfile::Builder::new()
-            .prefix(STAGING)
-            .tempfile_in(&self.dir)
-            .map(tempfile::NamedTempFile::into_temp_path)
-            .map_err(|source| self.failed(source))
+    /// Room for a file that is being made.
+    pub(super) fn staging(&self) -> Result<Staging, CompileError> {
+        let dir = tempfile::Builder::new().prefix(STAGING).tempdir_in(&self.dir);
+        let dir = dir.map_err(|source| self.failed(source))?;
+        let file = dir.path().join("code");
+        Ok(Staging { file, _dir: dir })
     }
 
     /// Keeps a file that has been made. It is on the disk before it has its name: a torn one would
@@ -171,10 +178,10 @@ impl Store {
     pub(super) fn keep(
         self: &Arc<Self>,
         name: Name,
-        staging: TempPath,
+        staging: &Staging,
     ) -> Result<Compiled, CompileError> {
         let failed = |source| self.failed(source);
-        let file = File::open(&staging).map_err(failed)?;
+        let file = File::open(&staging.file).map_err(failed)?;
         file.set_permissions(fs::Permissions::from_mode(0o444)).map_err(failed)?;
         file.sync_all().map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
@@ -183,14 +190,14 @@ impl Store {
         }
         let path = self.dir.join(name.file_name());
         let Name::Module(digest) = name else {
-            staging.persist(&path).map_err(|error| failed(error.error))?;
+            fs::rename(&staging.file, &path).map_err(failed)?;
             return Ok(Compiled(Arc::new(Held { path, lease: None })));
         };
         let victims = self.index().reserve(size).map_err(|Full| CompileError::Full)?;
         self.remove(&victims);
-        if let Err(error) = staging.persist(&path) {
+        if let Err(error) = fs::rename(&staging.file, &path) {
             self.index().cancel(size);
-            return Err(failed(error.error));
+            return Err(failed(error));
         }
         self.index().commit(digest, size);
         let lease = Some((digest, Arc::clone(self)));

@@ -74,7 +74,7 @@ pub(super) fn check(
 }
 
 /// Finds problems and knows where things are.
-struct Checker<'a> {
+pub(super) struct Checker<'a> {
     places: &'a BTreeMap<String, Place>,
     problems: Vec<Problem>,
     warnings: Vec<Warning>,
@@ -98,7 +98,13 @@ impl Checker<'_> {
         self.problem(key, ProblemKind::Unexpected { found, expected });
     }
 
-    fn contradiction(&mut self, key: &str, found: String, other: String, remedy: &'static str) {
+    pub(super) fn contradiction(
+        &mut self,
+        key: &str,
+        found: String,
+        other: String,
+        remedy: &'static str,
+    ) {
         self.problem(key, ProblemKind::Contradiction { found, other, remedy });
     }
 
@@ -107,7 +113,12 @@ impl Checker<'_> {
     }
 
     /// Parses every text of a list; `what` says what each must be.
-    fn list<T: FromStr>(&mut self, key: &str, texts: Option<&[String]>, what: &str) -> Vec<T> {
+    pub(super) fn list<T: FromStr>(
+        &mut self,
+        key: &str,
+        texts: Option<&[String]>,
+        what: &str,
+    ) -> Vec<T> {
         let mut parsed = Vec::new();
         for (index, text) in texts.unwrap_or_default().iter().enumerate() {
             match text.trim().parse() {
@@ -350,6 +361,7 @@ impl Checker<'_> {
         let limits = file.limits.clone().unwrap_or_default();
         let cache = file.artifact_cache.clone().unwrap_or_default();
         let logs = file.logs.clone().unwrap_or_default();
+        let host_services = file.host_services.clone().unwrap_or_default();
         let bytes = |size: Option<ByteSize>| size.map_or(u64::MAX, ByteSize::as_u64);
         let count = |number: Option<u32>| number.map_or(usize::MAX, |number| number as usize);
         let milliseconds = |ms: Option<u32>| Duration::from_millis(ms.unwrap_or_default().into());
@@ -391,6 +403,7 @@ impl Checker<'_> {
                 lines_per_second: logs.lines_per_second.unwrap_or(u32::MAX),
                 bytes_per_second: bytes(logs.bytes_per_second),
             },
+            host_services: self.host_services(&host_services),
             stop_grace: milliseconds(file.stop_grace_ms),
             drain_deadline: milliseconds(file.drain_deadline_ms),
             public_nats_server: file

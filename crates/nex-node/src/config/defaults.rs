@@ -7,7 +7,7 @@ use nex_protocol::config::{
     MachineTemplateFile, NodeConfigFile, PublicNatsServerFile,
 };
 
-use super::surroundings::Surroundings;
+use super::{host_services, surroundings::Surroundings};
 
 /// Fills what is absent and has a default. What is made when the node starts (its state
 /// directory, its name) stays absent.
@@ -57,6 +57,7 @@ pub(super) fn fill(file: NodeConfigFile, surroundings: &Surroundings) -> NodeCon
             lines_per_second: logs.lines_per_second.or(Some(10_000)),
             bytes_per_second: logs.bytes_per_second.or(Some(ByteSize::mebibytes(8))),
         }),
+        host_services: Some(host_services::fill(file.host_services.unwrap_or_default())),
         stop_grace_ms: file.stop_grace_ms.or(Some(5_000)),
         drain_deadline_ms: file.drain_deadline_ms.or(Some(30_000)),
         public_nats_server: file.public_nats_server.map(|server| PublicNatsServerFile {

@@ -14,7 +14,7 @@ use nex_protocol::{
     key::{CurvePublicKey, PublicKey},
 };
 
-use super::Place;
+use super::{HostServicesConfig, Place};
 
 /// A kind of sandbox that really exists, as opposed to a [`SandboxChoice`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +107,8 @@ pub struct Settings {
     pub artifact_cache: ArtifactCacheConfig,
     /// How much output of a workload is published.
     pub logs: LogLimits,
+    /// What functions may use of the node.
+    pub host_services: HostServicesConfig,
     /// From SIGTERM to SIGKILL when a workload is stopped.
     pub stop_grace: Duration,
     /// How long a stopping node waits for its workloads.

@@ -6,6 +6,7 @@ pub mod agent_image;
 mod driver;
 mod files;
 mod handle;
+mod host_calls;
 pub mod lifecycle;
 mod process;
 pub(crate) mod process_tree;

@@ -7,11 +7,10 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use nex_protocol::{
-    agent::{AgentDeployRequest, AgentLog, DeployResponse, HANDSHAKE_RESPONSE, header},
+    agent::{AgentDeployRequest, AgentLog, DeployResponse, HANDSHAKE_RESPONSE},
     event::{EventKind, RawEvent, WorkloadStopped},
     log::LogLevel,
     name::WorkloadId,
-    nats::HeaderMap,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -25,10 +24,12 @@ use super::{
     handle::{
         COMMAND_QUEUE, Command, DeployFailure, Ending, SandboxHandle, StopReason, WorkloadExit,
     },
+    host_calls,
     lifecycle::{Effect, Input, Phase, step},
 };
 use crate::{
     bus::{AgentRequest, AgentSeat, Endpoint, Inbound, LinkError, Responder},
+    host::{HostServices, HostSession, Rpc, Scope},
     observe::{Publisher, WorkloadTag},
 };
 
@@ -56,6 +57,7 @@ pub(crate) struct Launcher {
     pub driver: Arc<dyn Driver>,
     pub endpoint: Endpoint,
     pub publisher: Publisher,
+    pub host: HostServices,
     /// Folder in which each sandbox gets one of its own.
     pub dir: PathBuf,
     /// Tasks of all sandboxes, to be waited for at the end.
@@ -105,6 +107,9 @@ impl Launcher {
             machine,
             seat,
             publisher: self.publisher,
+            host_services: self.host,
+            host: None,
+            legacy: self.legacy,
             phase,
             ending,
             warm: Some(warm),
@@ -156,6 +161,11 @@ struct Task {
     machine: Box<dyn Machine>,
     seat: AgentSeat,
     publisher: Publisher,
+    host_services: HostServices,
+    /// The calls of the workload; ends them when it is dropped.
+    host: Option<HostSession>,
+    /// The agent is one of the old protocol.
+    legacy: bool,
     phase: watch::Sender<Phase>,
     ending: watch::Sender<Option<Ending>>,
     warm: Option<oneshot::Sender<Result<(), String>>>,
@@ -323,14 +333,15 @@ impl Task {
             }
             Inbound::Log(line) => self.pass_on_log(&line),
             Inbound::Event { kind, body } => self.hear_event(kind.as_str(), &body).await,
-            Inbound::Rpc { reply, .. } => {
-                let refusal = br#"{"error":"host services are not available on this node"}"#;
-                let mut headers = HeaderMap::new();
-                // Plain ASCII: it always fits.
-                let _ =
-                    headers.append(header::ERROR, "host services are not available on this node");
-                // An agent that is gone misses it.
-                let _ = reply.respond(Some(&headers), Bytes::from_static(refusal));
+            Inbound::Rpc { namespace, workload, service, method, headers, body, reply } => {
+                let Some(host) = &self.host else { return host_calls::refuse(reply) };
+                let rpc = Rpc {
+                    service: service.as_str(),
+                    method: method.as_str(),
+                    headers: headers.as_ref(),
+                    body,
+                };
+                host.handle(&namespace, &workload, rpc, Box::new(reply));
             }
         }
     }
@@ -434,6 +445,7 @@ impl Task {
             self.perform(*effect).await;
         }
         if matches!(phase, Phase::Ending | Phase::Gone) {
+            self.host = None;
             self.announce_end();
         }
     }
@@ -524,6 +536,9 @@ impl Task {
             namespace: request.namespace.clone(),
             name: request.workload_name.clone(),
         });
+        let scope =
+            Scope { namespace: request.namespace.clone(), workload: request.workload_name.clone() };
+        self.host = Some(self.host_services.open(scope, self.legacy));
         let (link, body) = (self.seat.link(), Bytes::from(request.encode()));
         self.call = Some(Box::pin(async move {
             let reply = link.request(AgentRequest::Deploy, None, body, DEPLOY_LIMIT);

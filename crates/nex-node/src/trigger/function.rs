@@ -144,7 +144,8 @@ impl Function {
     pub(super) fn receive(self: &Arc<Self>, call: Call) -> Option<(Pending, Failure)> {
         let (now, bytes) = (call.arrived, call.payload.len());
         let pending = Pending { function: Arc::clone(self), call };
-        match self.hub.admission().arrive(self.lane, now, bytes, pending) {
+        let verdict = self.hub.admission().arrive(self.lane, now, bytes, pending);
+        match verdict {
             Verdict::Run(pending) => pending.start(),
             Verdict::Waits { first } => {
                 if first {
@@ -279,6 +280,9 @@ impl FunctionHandle {
     /// [`AttachError`]; the function is not called then.
     pub(crate) async fn attach(&self, link: AgentLink) -> Result<(), AttachError> {
         let Open { function, listening } = &*self.0;
+        if matches!(*lock(listening), Listening::Closed) {
+            return Err(AttachError::Stopped);
+        }
         *lock(&function.link) = Some(link);
         let stop = function.hub.stop_token();
         let tasks = TaskTracker::new();

@@ -68,9 +68,9 @@ impl Failure {
             LinkError::TooLarge { .. }
             | LinkError::HeadersTooLarge { .. }
             | LinkError::Unsendable(_) => Self::told(CallFailure::Unacceptable, &error.to_string()),
-            LinkError::Busy { .. } => Self::new(
+            LinkError::Busy { .. } | LinkError::Backlog { .. } => Self::new(
                 CallFailure::Busy,
-                "the function's sandbox has too many calls under way; call again later",
+                "the function's sandbox has too much to read already; call again later",
             ),
         }
     }
