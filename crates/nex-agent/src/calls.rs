@@ -106,11 +106,11 @@ impl Calls {
         }
         let deadline = trigger.call.deadline;
         let host: Arc<dyn Host> = Arc::clone(&self.host) as _;
-        let future = Arc::clone(&self.function).call(trigger.call, host);
+        let future = Arc::clone(&self.function).call(trigger.call, Arc::clone(&host));
         let placement = Arc::clone(&self.placement);
         let place = placement.lock().unwrap_or_else(PoisonError::into_inner).place();
         let hold = self.beat.hold();
-        let mut running = Running::new(future, deadline, responder, placement, hold);
+        let mut running = Running::new(future, deadline, responder, placement, host, hold);
         match place {
             Place::Worker => self.move_to_workers(running),
             Place::Link => match running.step(&mut Context::from_waker(Waker::noop())) {

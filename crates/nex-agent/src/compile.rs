@@ -11,6 +11,7 @@
 //! there is no such text, but for the signals that can be caught.
 
 mod confinement;
+mod landlock;
 mod request;
 
 use std::fs::OpenOptions;
