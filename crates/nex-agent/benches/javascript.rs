@@ -43,8 +43,7 @@ impl Host for Nothing {
 const ECHO: &str = "(subject, payload) => payload";
 const JSON: &str = "(subject, payload) => ({subject, size: payload.length})";
 const FIB: &str = "function fib(n) { return n < 2 ? n : fib(n - 1) + fib(n - 2) }";
-const LOOP: &str =
-    "function loop() { let s = 0; for (let i = 0; i < 1000000; i++) s = (s + i * 7) % 1000003; return s }";
+const LOOP: &str = "function loop() { let s = 0; for (let i = 0; i < 1000000; i++) s = (s + i * 7) % 1000003; return s }";
 
 struct Bench {
     runtime: Runtime,
@@ -163,7 +162,8 @@ fn calls(criterion: &mut Criterion, bench: &Bench) {
 /// Prints how long scripts that compute take, and how long in the native engine.
 fn computing(bench: &Bench) {
     let native = native_engine();
-    for (name, code, call) in [("fib(27)", FIB, "fib(27)"), ("a loop of 1 M steps", LOOP, "loop()")] {
+    for (name, code, call) in [("fib(27)", FIB, "fib(27)"), ("a loop of 1 M steps", LOOP, "loop()")]
+    {
         let function = bench.prepare(&format!("{code}\n() => {call}"));
         let ours = (0..5).map(|_| bench.call(&function, &Bytes::new()).0).min().unwrap();
         let theirs = native.as_ref().map(|native| run_native(native, &format!("{code}\n{call}")));
@@ -184,7 +184,8 @@ fn native_engine() -> Option<std::path::PathBuf> {
         return Some(program);
     }
     let source = Path::new(nex_quickjs::ENGINE_SOURCE);
-    let files = ["quickjs.c", "libregexp.c", "libunicode.c", "dtoa.c"].map(|name| source.join(name));
+    let files =
+        ["quickjs.c", "libregexp.c", "libunicode.c", "dtoa.c"].map(|name| source.join(name));
     let made = Command::new("cc")
         .args(["-O2", "-DNDEBUG", "-D_GNU_SOURCE", "-fwrapv", "-fno-strict-aliasing", "-w", "-I"])
         .arg(source)

@@ -167,7 +167,8 @@ impl Compiler {
 
     /// Links what the shim exports, and the globals, to a module without a start function.
     fn link(&self, objects: &[OsString], module: &Path) -> Command {
-        let probe = objects.iter().any(|object| Path::new(object).extension() == Some(OsStr::new("c")));
+        let probe =
+            objects.iter().any(|object| Path::new(object).extension() == Some(OsStr::new("c")));
         let globals = GLOBALS.iter().filter(|_| !probe).map(|name| format!("--export={name}"));
         if let Self::Zig { .. } = self {
             let mut command = self.zig("build-exe");

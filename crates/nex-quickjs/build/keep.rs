@@ -18,9 +18,7 @@ pub(crate) fn digest(folders: &[&Path], text: &str) -> Result<String, String> {
             .map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
         let mut files: Vec<PathBuf> = entries
             .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-            .filter(|path| {
-                path.extension().is_some_and(|ending| ending == "c" || ending == "h")
-            })
+            .filter(|path| path.extension().is_some_and(|ending| ending == "c" || ending == "h"))
             .collect();
         files.sort();
         for file in files {

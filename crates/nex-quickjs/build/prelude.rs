@@ -7,7 +7,8 @@ use crate::read;
 
 /// Files of `js/`, in the order in which they are one function.
 const FILES: [&str; 10] = [
-    "head", "inspect", "console", "encoding", "url", "crypto", "clone", "timers", "services", "tail",
+    "head", "inspect", "console", "encoding", "url", "crypto", "clone", "timers", "services",
+    "tail",
 ];
 
 pub(crate) fn header(folder: &Path) -> Result<String, String> {

@@ -30,7 +30,8 @@ pub(crate) fn find(here: &Path, out: &Path) -> Result<PathBuf, String> {
         write(&package.join(to), &read(&here.join("source").join(from))?)?;
     }
     write(&package.join("lib.rs"), b"")?;
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsStr::new("cargo").into()));
+    let mut cargo =
+        Command::new(env::var_os("CARGO").unwrap_or_else(|| OsStr::new("cargo").into()));
     for name in FOREIGN {
         cargo.env_remove(name);
     }

@@ -153,9 +153,12 @@ impl Script {
     }
 
     /// A fresh instance with the image.
-    async fn another(&self, host: &Arc<dyn Host>, deadline: Instant) -> Result<Instance, CallError> {
-        let state =
-            State::new(self.limits, self.environment.clone(), host.clone(), deadline);
+    async fn another(
+        &self,
+        host: &Arc<dyn Host>,
+        deadline: Instant,
+    ) -> Result<Instance, CallError> {
+        let state = State::new(self.limits, self.environment.clone(), host.clone(), deadline);
         let made = async {
             let mut instance = Instance::fresh(&self.pre, &self.engine, state).await?;
             instance.apply(&self.image).await?;
@@ -234,7 +237,8 @@ fn looks_like_module(script: &str) -> bool {
 /// may have.
 fn unfit(limits: FunctionLimits, module: &Module, error: &wasmtime::Error) -> PrepareError {
     let memory = module.get_export(nex_quickjs::export::MEMORY);
-    let least = memory.and_then(|memory| Some(memory.memory()?.minimum() * memory.memory()?.page_size()));
+    let least =
+        memory.and_then(|memory| Some(memory.memory()?.minimum() * memory.memory()?.page_size()));
     match least.filter(|least| *least > limits.max_memory_bytes) {
         Some(least) => PrepareError(format!(
             "functions in JavaScript need {least} bytes of memory for each call; {} are allowed \

@@ -86,7 +86,8 @@ fn nothing_but_the_memory_and_the_stack_pointer_can_change() {
 #[test]
 fn it_has_nothing_of_the_machine_it_was_built_on() {
     let module = nex_quickjs::module();
-    let mut foreign = vec![".cargo", "registry/src", "rquickjs-sys", "/target/", "/home/", "/root/"];
+    let mut foreign =
+        vec![".cargo", "registry/src", "rquickjs-sys", "/target/", "/home/", "/root/"];
     let here = env!("CARGO_MANIFEST_DIR");
     foreign.push(here);
     for text in foreign {

@@ -97,23 +97,13 @@ fn answer(mut caller: Caller<'_, State>, pointer: i32, size: i32) -> wasmtime::R
     Ok(())
 }
 
-fn fail(
-    mut caller: Caller<'_, State>,
-    kind: i32,
-    pointer: i32,
-    size: i32,
-) -> wasmtime::Result<()> {
+fn fail(mut caller: Caller<'_, State>, kind: i32, pointer: i32, size: i32) -> wasmtime::Result<()> {
     let (memory, state) = split(&mut caller)?;
     state.outcome = Some(Outcome::Failed(kind, text(memory, pointer, size, MAX_FAILURE_BYTES)?));
     Ok(())
 }
 
-fn log(
-    mut caller: Caller<'_, State>,
-    level: i32,
-    pointer: i32,
-    size: i32,
-) -> wasmtime::Result<()> {
+fn log(mut caller: Caller<'_, State>, level: i32, pointer: i32, size: i32) -> wasmtime::Result<()> {
     let (memory, state) = split(&mut caller)?;
     let line = text(memory, pointer, size, MAX_LOG_BYTES)?;
     // A script cannot say that the agent panics.

@@ -58,8 +58,7 @@ impl Instance {
             .get_global(&mut store, export::HEAP_TOP)
             .and_then(|global| global.get(&mut store).i32())
             .ok_or(Missing(export::HEAP_TOP))?;
-        let stack =
-            stack_pointer.get(&mut store).i32().ok_or(Missing(export::STACK_POINTER))?;
+        let stack = stack_pointer.get(&mut store).i32().ok_or(Missing(export::STACK_POINTER))?;
         let call = instance.get_typed_func(&mut store, export::CALL)?;
         store.data_mut().memory = Some(memory);
         Ok(Self {

@@ -75,9 +75,9 @@ pub(super) fn call(number: i32, argument: &[u8], body: &[u8]) -> Result<HostCall
             // Headers lose it, and then another key or subject would be meant.
             .filter(|text| text.trim().len() == text.len())
             .ok_or_else(|| format!("{service}.{method}: white space at an end of the name"))?;
-        headers
-            .insert(name, argument)
-            .map_err(|_| format!("{service}.{method}: the name cannot be sent: it is not one line"))?;
+        headers.insert(name, argument).map_err(|_| {
+            format!("{service}.{method}: the name cannot be sent: it is not one line")
+        })?;
     }
     let body = if name.is_none() { NO_ARGUMENT } else { body };
     Ok(HostCall { service, method, headers, body: Bytes::copy_from_slice(body) })

@@ -69,7 +69,9 @@ fn compare(cases: &[Case], answers: &Vec<Value>, whose: &str) {
         _ => case.answer != **answer,
     });
     let wrong: Vec<String> = wrong
-        .map(|(case, answer)| format!("{}: {answer}, not {}: {}", case.name, case.answer, case.code))
+        .map(|(case, answer)| {
+            format!("{}: {answer}, not {}: {}", case.name, case.answer, case.code)
+        })
         .collect();
     assert!(wrong.is_empty(), "{whose} answers differ:\n{}", wrong.join("\n"));
 }
@@ -93,7 +95,10 @@ fn node(script: &str, input: &str) -> Option<String> {
 
 /// Arguments of `console.log`, and the line that comes of them.
 const LINES: [(&str, &str); 34] = [
-    ("'text', 1, true, null, undefined, 2n, Symbol('s')", "text 1 true null undefined 2n Symbol(s)"),
+    (
+        "'text', 1, true, null, undefined, 2n, Symbol('s')",
+        "text 1 true null undefined 2n Symbol(s)",
+    ),
     ("-0, [-0]", "-0 [ -0 ]"),
     ("'%s is %d years and %i, %f', 'Bob', 42.5, 42.5, '1.5'", "Bob is 42.5 years and 42, 1.5"),
     ("'%j %O %% %c|', {a: 1}, [1], 'css'", "{\"a\":1} [ 1 ] % |"),
@@ -101,14 +106,20 @@ const LINES: [(&str, &str); 34] = [
     ("'100%', 5", "100% 5"),
     ("{}", "{}"),
     ("[]", "[]"),
-    ("{a: 1, 'b-c': 'two', [Symbol('k')]: [1, 'x']}", "{ a: 1, 'b-c': 'two', [Symbol(k)]: [ 1, 'x' ] }"),
+    (
+        "{a: 1, 'b-c': 'two', [Symbol('k')]: [1, 'x']}",
+        "{ a: 1, 'b-c': 'two', [Symbol(k)]: [ 1, 'x' ] }",
+    ),
     ("{a: {b: {c: {d: 1}}}}", "{ a: { b: { c: [Object] } } }"),
     ("[[[[1]]]]", "[ [ [ [Array] ] ] ]"),
     ("[1, , 3, , ,]", "[ 1, <1 empty item>, 3, <2 empty items> ]"),
     ("\"it's\", [\"it's\", 'say \"x\"', 'a\\nb']", "it's [ \"it's\", 'say \"x\"', 'a\\nb' ]"),
     ("new Map([['a', {b: 1}]]), new Set([1, 'x'])", "Map(1) { 'a' => { b: 1 } } Set(2) { 1, 'x' }"),
     ("new Map(), new Set()", "Map(0) {} Set(0) {}"),
-    ("function f() {}, () => {}, class A {}, async () => {}", "[Function: f] [Function (anonymous)] [class A] [AsyncFunction (anonymous)]"),
+    (
+        "function f() {}, () => {}, class A {}, async () => {}",
+        "[Function: f] [Function (anonymous)] [class A] [AsyncFunction (anonymous)]",
+    ),
     ("{f() {}, g: () => {}}", "{ f: [Function: f], g: [Function: g] }"),
     ("new Date(0), /a+/gi", "1970-01-01T00:00:00.000Z /a+/gi"),
     ("new Date(NaN)", "Invalid Date"),
@@ -117,8 +128,14 @@ const LINES: [(&str, &str); 34] = [
     ("new Uint8Array([1, 2]), new Float64Array(1)", "Uint8Array(2) [ 1, 2 ] Float64Array(1) [ 0 ]"),
     ("new Uint8Array([1, 255]).buffer", "ArrayBuffer { [Uint8Contents]: <01 ff>, byteLength: 2 }"),
     ("Promise.resolve(4), new Promise(() => {})", "Promise { 4 } Promise { <pending> }"),
-    ("new Number(3), new String('s'), new Boolean(false)", "[Number: 3] [String: 's'] [Boolean: false]"),
-    ("{get a() { return 1; }, set b(v) {}, get c() { return 1; }, set c(v) {}}", "{ a: [Getter], b: [Setter], c: [Getter/Setter] }"),
+    (
+        "new Number(3), new String('s'), new Boolean(false)",
+        "[Number: 3] [String: 's'] [Boolean: false]",
+    ),
+    (
+        "{get a() { return 1; }, set b(v) {}, get c() { return 1; }, set c(v) {}}",
+        "{ a: [Getter], b: [Setter], c: [Getter/Setter] }",
+    ),
     ("new Proxy({a: 1}, {})", "{ a: 1 }"),
     ("new WeakMap(), new WeakSet()", "WeakMap { <items unknown> } WeakSet { <items unknown> }"),
     ("Object.assign(() => {}, {a: 1})", "[Function (anonymous)] { a: 1 }"),
@@ -131,7 +148,8 @@ const LINES: [(&str, &str); 34] = [
 
 #[tokio::test]
 async fn values_are_logged_as_text() {
-    let calls: Vec<String> = LINES.iter().map(|(code, _)| format!("console.log({code});")).collect();
+    let calls: Vec<String> =
+        LINES.iter().map(|(code, _)| format!("console.log({code});")).collect();
     let script = prepare(&format!("() => {{ {} }}", calls.join("\n"))).await.unwrap();
     script.call(b"").await.unwrap();
     let lines = script.lines();

@@ -105,7 +105,8 @@ async fn the_third_argument_tells_of_the_message() {
     call.headers = headers;
     let answer: Value = serde_json::from_slice(&script.ask(call).await.unwrap()).unwrap();
     let left = answer["left"].as_f64().unwrap();
-    assert!((0.0..=60_000.0).contains(&left), "{left}");
+    // Two clocks, so not exactly.
+    assert!((0.0..60_100.0).contains(&left), "{left}");
     let expected = json!({
         "subject": "orders.ü.new",
         "reply": "_INBOX.x",
@@ -244,11 +245,17 @@ async fn what_fails_at_deploy_says_so() {
     let script = b"() => '\xff'";
     let surroundings = prepare("() => 1").await.unwrap().surroundings;
     let none = std::collections::BTreeMap::new();
-    let error =
-        nex_agent::provider::js::prepare(engine, module, script, super::limits(), &none, surroundings)
-            .await
-            .err()
-            .unwrap();
+    let error = nex_agent::provider::js::prepare(
+        engine,
+        module,
+        script,
+        super::limits(),
+        &none,
+        surroundings,
+    )
+    .await
+    .err()
+    .unwrap();
     assert_eq!(error.to_string(), "the script is not UTF-8: byte 7 is none");
 }
 

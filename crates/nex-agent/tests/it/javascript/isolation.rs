@@ -48,8 +48,13 @@ async fn no_prototype_is_seen_by_the_next() {
 #[tokio::test]
 async fn no_state_of_a_module_is_seen_by_the_next() {
     always("let n = 0; export default async () => { await null; return ++n }", "1").await;
-    always("const cache = new Map(); export default () => cache.set(cache.size, 1).size", "1").await;
-    always("class A { static #n = 0; static next() { return ++A.#n } } export default () => A.next()", "1").await;
+    always("const cache = new Map(); export default () => cache.set(cache.size, 1).size", "1")
+        .await;
+    always(
+        "class A { static #n = 0; static next() { return ++A.#n } } export default () => A.next()",
+        "1",
+    )
+    .await;
     always("function* g() { let n = 0; for (;;) yield ++n } const it = g(); export default () => it.next().value", "1").await;
 }
 
@@ -93,7 +98,8 @@ async fn no_console_state_and_no_other_hidden_state_is_seen_by_the_next() {
     }
     always("const r = /a/g; () => { r.test('aa'); return r.lastIndex }", "1").await;
     always("() => { /(x)/.test('x'); return (RegExp.$1 ?? '') !== 'y' }", "true").await;
-    always("const s = Symbol.for('s'); () => { const had = s.description; return had }", r#""s""#).await;
+    always("const s = Symbol.for('s'); () => { const had = s.description; return had }", r#""s""#)
+        .await;
 }
 
 #[tokio::test]
@@ -167,8 +173,7 @@ async fn an_answer_that_is_dropped_before_the_clean_up_harms_nobody() {
     let script = prepare("let n = 0; () => ++n").await.unwrap();
     for _ in 0..3 {
         let call = script.message(b"");
-        let answer =
-            script.function.clone().call(call, script.surroundings.clone()).await.unwrap();
+        let answer = script.function.clone().call(call, script.surroundings.clone()).await.unwrap();
         assert_eq!(&answer.payload[..], b"1");
         drop(answer);
     }

@@ -63,7 +63,8 @@ async fn a_call_that_comes_too_late_does_not_run() {
 #[tokio::test]
 async fn a_script_that_is_never_evaluated_is_refused() {
     let short = FunctionLimits { call_timeout: SHORT, ..limits() };
-    for script in ["for (;;) {}", "await new Promise((d) => setTimeout(d, 1e6)); export default 1"] {
+    for script in ["for (;;) {}", "await new Promise((d) => setTimeout(d, 1e6)); export default 1"]
+    {
         let error = prepare_with(script, short, &[], no_services()).await.err().unwrap();
         assert!(error.to_string().contains("not evaluated within 150 ms"), "{error}");
     }
@@ -77,7 +78,7 @@ async fn memory_beyond_the_limit_is_a_failure_and_the_next_call_works() {
         "const all = []; for (;;) all.push(new Array(1000).fill(1.5))",
         "let s = 'x'; for (;;) s += s + 'y'.repeat(1000) + s.toUpperCase()",
         "new Uint8Array(100 << 20)",
-        "new ArrayBuffer(3 << 30)",
+        "new ArrayBuffer(2 ** 30)",
         "const m = new Map(); for (let i = 0;; i++) m.set(i, {i})",
         "let o = {}; for (let i = 0;; i++) o['k' + i] = i",
         "function grow(n) { return [n, ...Array(100000).fill(n)] } let a = []; for (;;) a = [a, grow(1)]",
@@ -141,7 +142,7 @@ async fn recursion_without_end_is_an_exception() {
     let script = runner(limits()).await;
     for code in [
         "(function f() { f() })()",
-        "(function f(a) { return f(...a) })([1, 2, 3])",
+        "(function f(...a) { return f(...a) })(1, 2, 3)",
         "const o = {get x() { return this.x }}; o.x",
         "const o = {toString() { return `${this}` }}; `${o}`",
         "const p = new Proxy({}, {get: (t, k, r) => r[k]}); p.x",
@@ -154,10 +155,11 @@ async fn recursion_without_end_is_an_exception() {
         "Reflect.construct(function F() { Reflect.construct(F, []) }, [])",
         "async function f() { await f() } f()",
     ] {
-        let caught = format!("try {{ {code} }} catch (error) {{ error.constructor === RangeError }}");
-        let answer = script.text(&caught).await;
+        let caught =
+            format!("try {{ {code} }} catch (error) {{ error.constructor === RangeError }}");
+        // What is thrown later cannot be caught so.
         if !code.starts_with("async") {
-            assert_eq!(answer, "true", "{code}");
+            assert_eq!(script.text(&caught).await, "true", "{code}");
         }
         let error = script.call(code.as_bytes()).await.unwrap_err();
         assert_eq!(error.failure, CallFailure::Failed, "{code}: {error}");
@@ -200,7 +202,9 @@ async fn nesting_without_end_is_a_failure() {
 #[tokio::test]
 async fn too_large_an_answer_is_refused() {
     let limits = FunctionLimits { max_output_bytes: 1000, ..limits() };
-    let script = prepare_within("(s, p) => p.length ? new Uint8Array(+p.length) : 'x'.repeat(999)", limits).await;
+    let script =
+        prepare_within("(s, p) => p.length ? new Uint8Array(+p.length) : 'x'.repeat(999)", limits)
+            .await;
     assert_eq!(script.call(&[0; 1000]).await.unwrap().len(), 1000);
     for size in [1001, 100_000] {
         let error = script.call(&vec![0; size]).await.unwrap_err();
@@ -225,7 +229,8 @@ async fn too_large_a_script_is_refused() {
 #[tokio::test]
 async fn more_calls_than_allowed_are_refused_and_then_taken_again() {
     let limits = FunctionLimits { max_concurrent_calls: 2, ..limits() };
-    let script = "async (s, p) => { if (p.length) await new Promise((done) => setTimeout(done, 300)) }";
+    let script =
+        "async (s, p) => { if (p.length) await new Promise((done) => setTimeout(done, 300)) }";
     let script = Arc::new(prepare_within(script, limits).await);
     let waiting: Vec<_> = (0..2)
         .map(|_| {

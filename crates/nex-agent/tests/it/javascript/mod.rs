@@ -114,15 +114,9 @@ async fn prepare_with(
     let pairs = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let environment: BTreeMap<String, String> = pairs.collect();
     let surroundings = Arc::new(Surroundings { lines: Mutex::new(Vec::new()), services });
-    let function = js::prepare(
-        engine,
-        module,
-        script.as_bytes(),
-        limits,
-        &environment,
-        surroundings.clone(),
-    )
-    .await?;
+    let function =
+        js::prepare(engine, module, script.as_bytes(), limits, &environment, surroundings.clone())
+            .await?;
     Ok(Script { function, surroundings, timeout: limits.call_timeout })
 }
 

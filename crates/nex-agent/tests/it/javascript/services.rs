@@ -70,7 +70,8 @@ async fn calls_are_those_of_the_protocol() {
         let block = frame["header_block"].as_str().unwrap_or("NATS/1.0\r\n\r\n");
         assert_eq!(format!("NATS/1.0\r\n{headers}\r\n"), block, "{case}");
         let payload = frame["payload"].as_str().unwrap();
-        let go_bytes: Vec<u8> = payload.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+        let go_bytes: Vec<u8> =
+            payload.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
         assert_eq!(&call.body[..], &go_bytes[..], "{case}");
         checked += 1;
     }
@@ -139,7 +140,13 @@ async fn responses_have_a_text_and_bytes() {
     let expected = json!({"value": {
         "status": 404, "headers": {"X-Two": "a, b", "Content-Type": "text/plain"}, "response": "hü",
     }});
-    for code in ["get('http://h//a?b=1&c=a%20b')", "delete('http://h')", "post('http://h', new Uint8Array(2))", "put('http://h')", "patch('http://h', new Uint8Array(0))"] {
+    for code in [
+        "get('http://h//a?b=1&c=a%20b')",
+        "delete('http://h')",
+        "post('http://h', new Uint8Array(2))",
+        "put('http://h')",
+        "patch('http://h', new Uint8Array(0))",
+    ] {
         assert_eq!(run(&script, &format!("hostServices.http.{code}")).await, expected, "{code}");
     }
     let url = calls.lock().unwrap()[0].headers.get("x-http-url").unwrap().to_owned();
@@ -148,10 +155,8 @@ async fn responses_have_a_text_and_bytes() {
     assert_eq!(head["value"].as_object().unwrap().len(), 2);
     let body = run(&script, "hostServices.http.get('http://h').body").await;
     assert_eq!(body, json!({"value": {"bytes": "hü".as_bytes()}}));
-    let (script, _) = with_answer(Ok(&[
-        br#"{"status":200,"headers":{},"body":"","body_base64":"AP+A"}"#,
-    ]))
-    .await;
+    let (script, _) =
+        with_answer(Ok(&[br#"{"status":200,"headers":{},"body":"","body_base64":"AP+A"}"#])).await;
     let body = run(&script, "hostServices.http.get('http://h').body").await;
     assert_eq!(body, json!({"value": {"bytes": [0, 255, 128]}}));
     let text = run(&script, "hostServices.http.get('http://h').response").await;
@@ -162,18 +167,29 @@ async fn responses_have_a_text_and_bytes() {
 async fn errors_are_exceptions_with_their_text() {
     let (script, _) = with_answer(Err("nats: kéy \"x\" not found")).await;
     for code in [
-        "kv.get('k')", "kv.set('k', new Uint8Array(1))", "kv.delete('k')", "kv.keys()",
-        "objectStore.get('o')", "objectStore.put('o', new Uint8Array(1))",
-        "objectStore.delete('o')", "objectStore.list()", "messaging.publish('s', new Uint8Array(1))",
-        "messaging.request('s', new Uint8Array(1))", "messaging.requestMany('s', new Uint8Array(1))",
-        "http.get('http://h')", "http.head('http://h')", "http.delete('http://h')",
-        "http.post('http://h', new Uint8Array(1))", "http.put('http://h', new Uint8Array(1))",
+        "kv.get('k')",
+        "kv.set('k', new Uint8Array(1))",
+        "kv.delete('k')",
+        "kv.keys()",
+        "objectStore.get('o')",
+        "objectStore.put('o', new Uint8Array(1))",
+        "objectStore.delete('o')",
+        "objectStore.list()",
+        "messaging.publish('s', new Uint8Array(1))",
+        "messaging.request('s', new Uint8Array(1))",
+        "messaging.requestMany('s', new Uint8Array(1))",
+        "http.get('http://h')",
+        "http.head('http://h')",
+        "http.delete('http://h')",
+        "http.post('http://h', new Uint8Array(1))",
+        "http.put('http://h', new Uint8Array(1))",
         "http.patch('http://h', new Uint8Array(1))",
     ] {
         let expected = json!({"thrown": "nats: kéy \"x\" not found", "kind": "Error"});
         assert_eq!(run(&script, &format!("hostServices.{code}")).await, expected, "{code}");
     }
-    let stack = run(&script, "try { hostServices.kv.get('k') } catch (error) { error.stack }").await;
+    let stack =
+        run(&script, "try { hostServices.kv.get('k') } catch (error) { error.stack }").await;
     assert!(stack["value"].as_str().unwrap().contains("at "), "{stack}");
 }
 
@@ -187,11 +203,20 @@ async fn wrong_arguments_are_exceptions_and_call_nobody() {
         ("kv.set('k', [1])", "kv.set: the value must be a Uint8Array, not Array"),
         ("objectStore.put('o', null)", "objectStore.put: the value must be a Uint8Array, not null"),
         ("messaging.publish(null, new Uint8Array(1))", "messaging.publish: the subject is missing"),
-        ("messaging.request('s', {})", "messaging.request: the body must be a Uint8Array, not Object"),
+        (
+            "messaging.request('s', {})",
+            "messaging.request: the body must be a Uint8Array, not Object",
+        ),
         ("http.get()", "http.get: the URL is missing"),
         ("http.post('http://h', 'text')", "http.post: the body must be a Uint8Array, not string"),
-        ("messaging.publish('a\\r\\nb', new Uint8Array(1))", "messaging.publish: the name cannot be sent: it is not one line"),
-        ("messaging.publish(' a', new Uint8Array(1))", "messaging.publish: white space at an end of the name"),
+        (
+            "messaging.publish('a\\r\\nb', new Uint8Array(1))",
+            "messaging.publish: the name cannot be sent: it is not one line",
+        ),
+        (
+            "messaging.publish(' a', new Uint8Array(1))",
+            "messaging.publish: white space at an end of the name",
+        ),
         ("kv.get('k'.repeat(10000))", "kv.get: more than 8192 bytes of text"),
         ("kv.set('k', new Uint8Array(9 << 20))", "kv.set: a body of more than 8388608 bytes"),
     ] {
@@ -205,7 +230,9 @@ async fn wrong_arguments_are_exceptions_and_call_nobody() {
 async fn an_answer_that_makes_no_sense_is_an_exception() {
     let (script, _) = with_answer(Ok(&[b"no json"])).await;
     assert_eq!(run(&script, "hostServices.kv.keys()").await["kind"], "SyntaxError");
-    for parts in [&[][..], &[&b"1"[..], b"2"]] {
+    static NONE: [&[u8]; 0] = [];
+    static TWO: [&[u8]; 2] = [b"1", b"2"];
+    for parts in [&NONE[..], &TWO] {
         let (script, _) = with_answer(Ok(parts)).await;
         let answer = run(&script, "hostServices.kv.get('k')").await;
         assert_eq!(answer["thrown"], "the host service gave no answer");
