@@ -54,33 +54,25 @@ pub struct Calls {
 
 impl Calls {
     /// None yet.
-    ///
-    /// # Errors
-    /// The system has no thread to give.
+    #[must_use]
     pub fn new(
         function: Arc<dyn Function>,
         host: Arc<HostLink>,
         limits: FunctionLimits,
-        engine: wasmtime::Engine,
+        beat: Beat,
         outbox: Outbox,
-    ) -> std::io::Result<Self> {
-        Ok(Self {
+    ) -> Self {
+        Self {
             function,
             host,
             limits,
             outbox,
-            beat: Beat::start(engine)?,
+            beat,
             workers: Workers::default(),
             placement: Arc::default(),
             tasks: JoinSet::new(),
             closed: false,
-        })
-    }
-
-    /// What the function's host calls go through.
-    #[must_use]
-    pub fn host(&self) -> &HostLink {
-        &self.host
+        }
     }
 
     /// Begins a call, and ends it if it is short.

@@ -4,4 +4,5 @@ pub mod compiled;
 pub mod elf;
 pub mod engine;
 pub mod function;
+pub mod js;
 pub mod wasm;

@@ -87,6 +87,7 @@ pub fn key() -> wasmtime::Result<String> {
     let mut hasher = Digesting(Sha256::new());
     hasher.write(concat!("nex-agent ", env!("CARGO_PKG_VERSION"), "\n").as_bytes());
     engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.write(&Sha256::digest(nex_quickjs::module()));
     Ok(HEXLOWER.encode(&hasher.0.finalize()))
 }
 
