@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::{
-    artifact::ArtifactError, bus::BusError, config::SandboxChoice,
+    artifact::ArtifactError, bus::BusError, config::SandboxChoice, host::HttpSetupError,
     sandbox::agent_image::AgentImageError, state::StateError,
 };
 
@@ -30,6 +30,9 @@ pub enum StartError {
     /// The agents' endpoint.
     #[error("the endpoint for agents cannot be opened")]
     Bus(#[source] BusError),
+    /// What functions may use of the node.
+    #[error("host services cannot be set up")]
+    HostServices(#[source] HttpSetupError),
     /// The built-in agent cannot be written out.
     #[error("the agent cannot be written to the state directory")]
     Agent(#[source] AgentImageError),

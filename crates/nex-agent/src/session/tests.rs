@@ -15,9 +15,9 @@ fn reply(number: usize) -> ReplyTo {
 fn order(grace_ms: u64) -> Box<Order> {
     Box::new(Order {
         name: "echo".parse().unwrap(),
-        argv0: "echo".to_owned(),
-        arguments: Vec::new(),
-        environment: std::collections::BTreeMap::new(),
+        namespace: "default".parse().unwrap(),
+        kind: Kind::Native { argv0: "echo".to_owned(), arguments: Vec::new() },
+        environment: nex_protocol::environment::Environment::default(),
         artifact: Artifact::File { path: "/artifact".into(), size: 1 },
         stop_grace: Duration::from_millis(grace_ms),
         rates: crate::output::limit::Rates::DEFAULT,

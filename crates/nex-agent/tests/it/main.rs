@@ -6,8 +6,10 @@
 
 mod boot;
 mod deploy;
+mod function;
 mod javascript;
 mod node;
 mod old_node;
 mod output;
 mod stop;
+mod wasm;

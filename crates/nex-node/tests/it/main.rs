@@ -17,4 +17,5 @@ mod go;
 mod hostile;
 mod nats_server;
 mod services;
+mod trigger;
 mod world;
