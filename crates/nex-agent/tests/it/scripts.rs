@@ -110,7 +110,10 @@ fn a_host_call_goes_to_the_node_and_others_run_meanwhile() {
     );
     let waiting = node.begin_call(&[], b"x");
     let asked = node.wait(|publish| publish.subject.ends_with(".kv.get"));
-    assert_eq!(asked.subject.as_str(), format!("agentint.{}.rpc.default.probe.kv.get", crate::node::ID));
+    assert_eq!(
+        asked.subject.as_str(),
+        format!("agentint.{}.rpc.default.probe.kv.get", crate::node::ID)
+    );
     assert_eq!(asked.headers.as_ref().unwrap().get("x-keyvalue-key"), Some("key"));
     assert_eq!(node.call(b"").text(), r#""quick""#);
     node.deliver(&asked.reply.unwrap(), None, b"value");
