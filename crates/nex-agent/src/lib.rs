@@ -2,11 +2,14 @@
 //!
 //! [`session`] decides, [`agent`] does. The rest are the rooms it does it with:
 //! [`boot`] before anything else, [`link`] to the node, [`cache`] where the node offers no file,
-//! [`provider`] for the program, [`output`] for what it prints.
+//! [`provider`] for the program, [`output`] for what it prints, [`calls`] for those of a function.
+//! [`compile`] is a command of its own, in a process of its own.
 
 pub mod agent;
 pub mod boot;
 pub mod cache;
+pub mod calls;
+pub mod compile;
 pub mod diagnostics;
 pub mod health;
 pub mod link;

@@ -1,11 +1,28 @@
-//! The program that a node starts for each workload.
+//! The program that a node starts for each workload, and that compiles functions for it.
 
 use std::process::ExitCode;
 
-use nex_agent::{agent::Agent, boot, boot::Metadata, diagnostics::say};
+use nex_agent::{agent::Agent, boot, boot::Metadata, compile, diagnostics::say};
 
 fn main() -> ExitCode {
     boot::descriptors::close_inherited();
+    let arguments: Vec<String> =
+        std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into()).collect();
+    match arguments.split_first() {
+        // The way a node starts it.
+        None => serve(),
+        Some((command, [])) if command == "engine-key" => compile::print_key(),
+        Some((command, rest)) if command == "compile" => compile::run(rest),
+        Some((command, _)) => {
+            say(&format!(
+                "unknown command {command:?}; an agent is started by a node, without any"
+            ));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn serve() -> ExitCode {
     let metadata = Metadata::from_environment(std::env::var_os);
     // Before any thread: the environment holds the agent's secret.
     boot::hygiene::scrub_environment();

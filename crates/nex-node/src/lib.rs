@@ -2,6 +2,7 @@
 
 pub mod artifact;
 pub mod bus;
+mod compile;
 pub mod config;
 mod control;
 mod deploy;
@@ -13,6 +14,7 @@ pub mod pool;
 pub mod sandbox;
 mod start_error;
 pub mod state;
+mod trigger;
 pub mod workload;
 
 pub use node::{Node, StopReport};

@@ -12,7 +12,7 @@ use std::{
 
 use futures_util::future::join_all;
 use nex_protocol::{
-    control::{NodeTag, go_arch, go_os},
+    control::{NodeTag, WorkloadType, go_arch, go_os},
     key::CurvePublicKey,
     name::NodeId,
     uptime::format_uptime,
@@ -28,6 +28,7 @@ use crate::{
     StartError,
     artifact::{ArtifactCache, ObjectSource},
     bus::{BusConfig, BusLimits, Endpoint, LegacyPolicy},
+    compile::Compiler,
     config::{Config, SandboxChoice},
     control::{Handler, Listener, NodeFacts},
     deploy::Deployer,
@@ -36,11 +37,15 @@ use crate::{
     pool::Pool,
     sandbox::{Launcher, ProcessDriver, StopReason, agent_image::agent_image},
     state::StateDir,
+    trigger::Triggers,
     workload::{Snapshot, Table},
 };
 
 /// How often a node says that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(30);
+
+/// So many messages of the largest size may wait for an agent to read them.
+const LARGE_MESSAGES: usize = 16;
 
 /// After the drain the rest of a stop, such as the last events, has this long.
 const STOP_SLACK: Duration = Duration::from_secs(3);
@@ -114,13 +119,26 @@ impl Node {
     /// # Errors
     /// A [`StartError`]: one line with the cause and the next step.
     pub async fn start(config: Config, nats: async_nats::Client) -> Result<Self, StartError> {
+        let state = StateDir::open(config.state_dir.as_deref()).map_err(StartError::State)?;
+        Self::start_in(state, config, nats).await
+    }
+
+    /// Like [`Node::start`], in a state directory that is open already: for a program that keeps
+    /// something of its own there, such as the data of a NATS server that the node is to use.
+    ///
+    /// # Errors
+    /// A [`StartError`]: one line with the cause and the next step.
+    pub async fn start_in(
+        state: StateDir,
+        config: Config,
+        nats: async_nats::Client,
+    ) -> Result<Self, StartError> {
         let started_at = Instant::now();
         let config = Arc::new(config);
         let sandbox = config.sandbox;
         if sandbox != SandboxChoice::Process {
             return Err(StartError::NoIsolation(sandbox));
         }
-        let state = StateDir::open(config.state_dir.as_deref()).map_err(StartError::State)?;
         let identity = state.identity();
         let node = NodeId::try_from(identity.node.public()).map_err(|_| StartError::Identity)?;
         let xkey = identity.xkey.clone();
@@ -133,12 +151,21 @@ impl Node {
             config.limits.max_artifact_bytes,
         )
         .map_err(StartError::Cache)?;
-        let driver = process_driver(&config, &state)?;
+        let agent = agent_program(&config, &state)?;
+        let legacy = config.legacy_agents && config.agent_path.is_some();
+        let driver = if legacy {
+            ProcessDriver::legacy(agent.clone())
+        } else {
+            ProcessDriver::new(agent.clone())
+        };
+        let compiled = config.functions.compiled_cache.dir.clone();
+        let compiled = compiled.unwrap_or_else(|| state.compiled());
+        let compiler = (!legacy).then(|| Compiler::new(agent, compiled, &config.functions));
         let endpoint = Endpoint::start(BusConfig {
             unix: state.bus_socket().to_owned(),
             tcp: config.bus_tcp,
             legacy: config.legacy_agents.then(LegacyPolicy::default),
-            limits: BusLimits::default(),
+            limits: bus_limits(&nats),
         })
         .await
         .map_err(StartError::Bus)?;
@@ -169,13 +196,28 @@ impl Node {
             host,
             dir: state.sandboxes(),
             tasks: sandboxes.clone(),
-            legacy: config.legacy_agents && config.agent_path.is_some(),
+            legacy,
             handshake_timeout: config.handshake_timeout,
         };
         let (table, task) = Table::start(launcher.clone(), stages.work.clone());
         let table_task = tokio::spawn(guard("workload table", &stages.work).watch(task));
         let (pool, task) = Pool::start(launcher, config.pool_size, stages.work.clone());
         let pool_task = tokio::spawn(guard("sandbox pool", &stages.work).watch(task));
+
+        let triggers = Triggers::start(
+            nats.clone(),
+            node,
+            publisher.clone(),
+            &config.functions,
+            stages.work.clone(),
+        );
+        let (triggers, task) = triggers.await.map_err(StartError::Subscribe)?;
+        let triggers_task = tokio::spawn(guard("triggers", &stages.work).watch(task));
+        if let Some(compiler) = &compiler
+            && config.workload_types.contains(&WorkloadType::V8)
+        {
+            tokio::spawn(prepare(compiler.clone(), stages.work.clone()));
+        }
 
         let facts = Arc::new(NodeFacts {
             id: node,
@@ -193,6 +235,8 @@ impl Node {
                 cache,
                 pool: pool.clone(),
                 table: table.clone(),
+                triggers,
+                compiler,
                 turns: Arc::new(Semaphore::new(config.limits.max_concurrent_deploys)),
             },
             table: table.clone(),
@@ -208,7 +252,7 @@ impl Node {
 
         let critical = Critical {
             control: control_task,
-            work: vec![table_task, pool_task],
+            work: vec![table_task, pool_task, triggers_task],
             outbox: outbox_task,
             failed,
         };
@@ -367,19 +411,31 @@ async fn beat(handler: Arc<Handler>, publisher: Publisher, stop: CancellationTok
 }
 
 /// The agent to run: the one that travels with the node, or the operator's.
-fn process_driver(config: &Config, state: &StateDir) -> Result<ProcessDriver, StartError> {
+fn agent_program(config: &Config, state: &StateDir) -> Result<PathBuf, StartError> {
     let Some(agent) = &config.agent_path else {
-        let agent = agent_image().materialize(&state.agents()).map_err(StartError::Agent)?;
-        return Ok(ProcessDriver::new(agent));
+        return agent_image().materialize(&state.agents()).map_err(StartError::Agent);
     };
-    if !agent.is_file() {
-        return Err(StartError::NoSuchAgent(agent.clone()));
+    if agent.is_file() { Ok(agent.clone()) } else { Err(StartError::NoSuchAgent(agent.clone())) }
+}
+
+/// Makes the code that every script needs, so that the first deploy finds it.
+async fn prepare(compiler: Compiler, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        prepared = compiler.script_engine() => if let Err(error) = prepared {
+            let error = crate::error_chain(&error);
+            tracing::warn!(error, "JavaScript functions cannot be run yet");
+        }
     }
-    Ok(if config.legacy_agents {
-        ProcessDriver::legacy(agent.clone())
-    } else {
-        ProcessDriver::new(agent.clone())
-    })
+}
+
+/// What NATS carries to the node, the bus carries to agents, with the headers that the node adds.
+fn bus_limits(nats: &async_nats::Client) -> BusLimits {
+    let limits = BusLimits::default();
+    let max_payload = nats.max_payload().max(limits.max_payload);
+    let max_payload = max_payload.saturating_add(limits.max_headers);
+    let max_pending = limits.max_pending.max(max_payload.saturating_mul(LARGE_MESSAGES));
+    BusLimits { max_payload, max_pending, ..limits }
 }
 
 fn tags(config: &Config, name: &str) -> BTreeMap<String, String> {

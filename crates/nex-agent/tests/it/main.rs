@@ -6,7 +6,11 @@
 
 mod boot;
 mod deploy;
+mod function;
+mod javascript;
 mod node;
 mod old_node;
 mod output;
+mod scripts;
 mod stop;
+mod wasm;

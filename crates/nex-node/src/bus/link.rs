@@ -51,10 +51,22 @@ pub enum LinkError {
         /// The limit.
         limit: usize,
     },
+    /// The headers are larger than the bus carries.
+    #[error("headers of more than {limit} bytes, which is all that the bus carries")]
+    HeadersTooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// As many requests as allowed wait for this agent already.
     #[error("{limit} requests wait for this agent already")]
     Busy {
         /// The limit.
+        limit: usize,
+    },
+    /// As many bytes as allowed wait for this agent to read them.
+    #[error("{limit} bytes wait for this agent already")]
+    Backlog {
+        /// The limit in bytes.
         limit: usize,
     },
     /// A subject that the agent gave cannot be written.

@@ -41,7 +41,8 @@ pub use problem::{
     WarningKind,
 };
 pub use settings::{
-    ArtifactCacheConfig, Config, Limits, LogLimits, PublicNatsServer, SandboxKind, Settings,
+    ArtifactCacheConfig, CompiledCacheConfig, Config, FunctionsConfig, Limits, LogLimits,
+    PublicNatsServer, SandboxKind, Settings,
 };
 pub use subnet::Subnet;
 pub use surroundings::default_state_dir;

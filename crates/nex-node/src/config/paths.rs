@@ -23,6 +23,11 @@ pub(super) fn tidy(file: &mut NodeConfigFile, home: Option<&Path>) -> Vec<String
     if let Some(cache) = &mut file.artifact_cache {
         tidy("artifact_cache.dir", &mut cache.dir);
     }
+    if let Some(cache) =
+        file.functions.as_mut().and_then(|functions| functions.compiled_cache.as_mut())
+    {
+        tidy("functions.compiled_cache.dir", &mut cache.dir);
+    }
     if let Some(server) = &mut file.public_nats_server {
         tidy("public_nats_server.store_dir", &mut server.store_dir);
     }

@@ -4,14 +4,16 @@
 
 pub mod agent_image;
 mod driver;
+mod files;
 mod handle;
 mod host_calls;
 pub mod lifecycle;
 mod process;
-mod process_tree;
+pub(crate) mod process_tree;
 mod task;
 
 pub use driver::{ArtifactAccess, Boot, Driver, LaunchError, Machine};
+pub(crate) use files::WorkloadFiles;
 pub use handle::{DeployFailure, Ending, SandboxHandle, StopReason, Stopper, WorkloadExit};
 pub use process::ProcessDriver;
 pub(crate) use task::Launcher;

@@ -20,6 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     driver::{ArtifactAccess, Boot, Driver, LaunchError, Machine},
+    files::WorkloadFiles,
     handle::{
         COMMAND_QUEUE, Command, DeployFailure, Ending, SandboxHandle, StopReason, WorkloadExit,
     },
@@ -27,7 +28,6 @@ use super::{
     lifecycle::{Effect, Input, Phase, step},
 };
 use crate::{
-    artifact::ArtifactLease,
     bus::{AgentRequest, AgentSeat, Endpoint, Inbound, LinkError, Responder},
     host::{HostServices, HostSession, Rpc, Scope},
     observe::{Publisher, WorkloadTag},
@@ -46,6 +46,10 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 /// From the end of the workload to the end of the agent, which has output to
 /// deliver.
 const ENDING_LIMIT: Duration = Duration::from_secs(5);
+
+/// The same for agents of the old protocol: they stay when their workload is gone, and have sent
+/// what they had to say.
+const LEGACY_ENDING_LIMIT: Duration = Duration::from_millis(250);
 
 /// Makes sandboxes. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -115,7 +119,7 @@ impl Launcher {
             stop_grace: Duration::ZERO,
             stop_reason: None,
             workload: None,
-            artifact: None,
+            files: None,
             exit: None,
             report: None,
             connected: false,
@@ -124,6 +128,7 @@ impl Launcher {
             drops_reported: 0,
             call: None,
             deadline: Some(Instant::now() + self.handshake_timeout),
+            ending_limit: if self.legacy { LEGACY_ENDING_LIMIT } else { ENDING_LIMIT },
         };
         self.tasks.spawn(task.run(queue, kill));
         match ready.await {
@@ -170,7 +175,7 @@ struct Task {
     stop_grace: Duration,
     stop_reason: Option<StopReason>,
     workload: Option<WorkloadTag>,
-    artifact: Option<Arc<ArtifactLease>>,
+    files: Option<WorkloadFiles>,
     /// How the workload ended, as far as anybody knows.
     exit: Option<WorkloadExit>,
     /// How the machine ended.
@@ -186,6 +191,8 @@ struct Task {
     /// The one request to the agent that is under way.
     call: Option<BoxFuture<'static, CallResult>>,
     deadline: Option<Instant>,
+    /// How long the agent may stay when the workload is over.
+    ending_limit: Duration,
 }
 
 /// A deploy that waits for the agent's answer.
@@ -245,11 +252,11 @@ impl Task {
 
     async fn happened(&mut self, happening: Happening) {
         match happening {
-            Happening::Command(Command::Deploy { request, artifact, reply }) => {
+            Happening::Command(Command::Deploy { request, files, reply }) => {
                 // A second deploy cannot come: a handle is claimed once. If it
                 // does, its sender is dropped and learns that way.
                 if self.deploy.is_none() && self.workload.is_none() {
-                    self.artifact = Some(artifact);
+                    self.files = Some(files);
                     self.deploy = Some(PendingDeploy { request: Some(request), reply });
                     self.feed(Input::Deploy).await;
                 }
@@ -431,7 +438,7 @@ impl Task {
                 Phase::Warm | Phase::Running | Phase::Gone => None,
                 Phase::Starting => Some(Instant::now() + DEPLOY_LIMIT),
                 Phase::Stopping => Some(Instant::now() + self.stop_grace + STOP_SLACK),
-                Phase::Ending => Some(Instant::now() + ENDING_LIMIT),
+                Phase::Ending => Some(Instant::now() + self.ending_limit),
             };
         }
         for effect in effects {
@@ -505,7 +512,12 @@ impl Task {
 
     fn send_deploy(&mut self) {
         let request = self.deploy.as_mut().and_then(|deploy| deploy.request.take());
-        let (Some(mut request), Some(artifact)) = (request, &self.artifact) else { return };
+        let (Some(mut request), Some(files)) = (request, &self.files) else { return };
+        let artifact = &files.artifact;
+        let compiled = files.compiled.as_ref();
+        request.extensions.compiled_path = compiled
+            .and_then(|compiled| self.machine.shared_file(compiled.path()))
+            .map(|path| path.to_string_lossy().into_owned());
         match self.machine.artifact(artifact) {
             ArtifactAccess::File(path) => {
                 request.extensions.artifact_path = Some(path.to_string_lossy().into_owned());

@@ -18,4 +18,5 @@ mod host;
 mod hostile;
 mod nats_server;
 mod services;
+mod trigger;
 mod world;

@@ -27,8 +27,8 @@ pub use host_services::{
     HostHttpFile, HostKvFile, HostMessagingFile, HostObjectStoreFile, HostServicesFile,
 };
 pub use sections::{
-    ArtifactCacheFile, CniFile, LimitsFile, LogsFile, MachineTemplateFile, PublicNatsServerFile,
-    RateLimitersFile, TokenBucketFile,
+    ArtifactCacheFile, CniFile, CompiledCacheFile, FunctionsFile, LimitsFile, LogsFile,
+    MachineTemplateFile, PublicNatsServerFile, RateLimitersFile, TokenBucketFile,
 };
 
 /// What keeps a workload away from the machine and from other workloads.
@@ -160,6 +160,9 @@ pub struct NodeConfigFile {
     /// What the node admits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitsFile>,
+    /// How functions are called and what one call may use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub functions: Option<FunctionsFile>,
 
     /// The store of artifacts on disk.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -153,7 +153,11 @@ async fn the_demo_runs_from_nothing_to_nothing() {
         "listening on http://127.0.0.1:",
         "\"greeting\":\"Hello from the demo\"",
         "GET / 200 OK",
+        "hello.wat --trigger_subject hello",
+        "$ nex call hello 'Hello from the demo'\n  hello answered in ",
+        "\n  Hello from the demo\n",
         "$ nex stop echo-service",
+        "$ nex stop hello",
         "Done. Nothing is left running.",
     ] {
         assert!(told.contains(step), "no {step:?} in:\n{told}");
@@ -174,6 +178,7 @@ async fn the_demo_stays_up_when_asked_to() {
     let exports = demo.message_with("export NATS_URL=").await;
     let url = exports.split(['=', ' ']).find(|word| word.starts_with("nats://")).unwrap();
     assert_eq!(User::at(url).json(&["ps"]).await[0]["name"], "echo-service");
+    assert_eq!(User::at(url).ok(&["call", "hello", "still there"]).await, "still there");
     let tree = process::tree(demo.pid());
     demo.signal("INT");
     let (code, said) = demo.end().await;

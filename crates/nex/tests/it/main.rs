@@ -7,11 +7,16 @@
     reason = "a test fails by panicking"
 )]
 
+mod calls;
 mod documents;
+mod economy;
+mod fake_function;
 mod fake_node;
 mod go_node;
 mod help;
 mod lifecycle;
+mod measuring;
 mod node_up;
 mod program;
 mod usage;
+mod watching;
