@@ -66,6 +66,7 @@ pub(super) fn check(
     checker.node_name(&mut file);
     let mut file = defaults::fill(file, surroundings);
     checker.artifact_sizes(&mut file);
+    checker.host_store_sizes(file.host_services.get_or_insert_default());
     checker.call_timeouts(&mut file);
     checker.virtual_machines(&mut file);
     let settings = checker.settings(&mut file);
@@ -81,7 +82,7 @@ pub(super) struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn is_given(&self, key: &str) -> bool {
+    pub(super) fn is_given(&self, key: &str) -> bool {
         self.places.contains_key(key)
     }
 

@@ -168,9 +168,6 @@ impl Checker<'_> {
         let bucket = |size: Option<ByteSize>| {
             size.map_or(u64::MAX, ByteSize::as_u64).min(i64::MAX.unsigned_abs())
         };
-        self.fits("kv", "max_value_bytes", kv.max_value_bytes, kv.max_bucket_bytes);
-        let (object, all) = (objects.max_object_bytes, objects.max_bucket_bytes);
-        self.fits("object_store", "max_object_bytes", object, all);
         HostServicesConfig {
             max_concurrent_calls: count(file.max_concurrent_calls),
             bucket_replicas: count(file.bucket_replicas),
@@ -214,13 +211,23 @@ impl Checker<'_> {
         }
     }
 
-    /// One of a store has to fit into the whole.
-    fn fits(&mut self, store: &str, key: &str, one: Option<ByteSize>, all: Option<ByteSize>) {
-        let (Some(one), Some(all)) = (one, all) else { return };
-        if one > all {
-            let key = format!("host_services.{store}.{key}");
+    /// One of a store has to fit into the whole. What nobody set is made to.
+    pub(super) fn host_store_sizes(&mut self, file: &mut HostServicesFile) {
+        let kv = file.kv.get_or_insert_default();
+        let key = "host_services.kv.max_value_bytes";
+        self.fits(key, &mut kv.max_value_bytes, "kv", kv.max_bucket_bytes);
+        let objects = file.object_store.get_or_insert_default();
+        let key = "host_services.object_store.max_object_bytes";
+        self.fits(key, &mut objects.max_object_bytes, "object_store", objects.max_bucket_bytes);
+    }
+
+    fn fits(&mut self, key: &str, one: &mut Option<ByteSize>, store: &str, all: Option<ByteSize>) {
+        let (Some(size), Some(all)) = (*one, all) else { return };
+        if size > all && self.is_given(key) {
             let other = format!("host_services.{store}.max_bucket_bytes is {all}");
-            self.contradiction(&key, one.to_string(), other, "it must fit into the bucket");
+            self.contradiction(key, size.to_string(), other, "it must fit into the bucket");
+        } else if size > all {
+            *one = Some(all);
         }
     }
 

@@ -258,4 +258,6 @@ fn host_services_have_limits_and_lists() {
     assert!(refused(&kv("4097", "4096")));
     assert!(!refused(&kv("4096", "4096")));
     assert!(refused(&kv("1", "1")));
+    let small = good(r#"{"host_services": {"kv": {"max_bucket_bytes": "4KiB"}}}"#);
+    assert_eq!(small.host_services.kv.max_value_bytes, 4096);
 }

@@ -262,6 +262,33 @@ async fn what_was_meant_for_one_host_does_not_go_to_another() {
     assert!(end.header("authorization").is_some());
 }
 
+/// The machine's own resolver, for a name that every machine has.
+#[tokio::test(flavor = "multi_thread")]
+async fn localhost_is_refused_unless_allowed() {
+    let web = TestServer::start(|_| server::ok(b"hi")).await;
+    let nats = TestNats::start().await;
+    for allowed in [false, true] {
+        let config = HostHttpFile {
+            allow_hosts: allowed.then(|| vec!["localhost".to_owned()]),
+            ..HostHttpFile::default()
+        };
+        let config = nex_node::config::Config::builder().host_services(http(config)).build();
+        let services = nex_node::host::HostServices::new(
+            nats.client().await,
+            &config.unwrap().host_services,
+            std::sync::Arc::new(nex_node::host::http::SystemResolver::default()),
+        );
+        let bus = crate::bus::TestBus::start(|_| {}).await;
+        let spare = TestNats::start().await;
+        let world = HostWorld { nats: spare, bus, services: services.unwrap() };
+        let agent = world.agent("a", "echo").await;
+        let url = format!("http://localhost:{}/", web.port());
+        let done = agent.http("get", &url).await;
+        assert_eq!(done.is_ok(), allowed, "{done:?}");
+    }
+    assert_eq!(web.connections(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_redirects_the_function_gets_them_itself() {
     let config = HostHttpFile { max_redirects: Some(0), ..loopback() };

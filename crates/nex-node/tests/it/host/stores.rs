@@ -103,6 +103,60 @@ async fn a_bucket_that_was_deleted_is_made_anew() {
     assert_eq!(agent.object("get", "o", "").await.unwrap(), "w");
 }
 
+/// Buckets of other tools and of older servers have no direct access, and limits of their own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_is_there_is_taken_as_it_is() {
+    let world = HostWorld::start().await;
+    let context = jetstream::new(world.nats.client().await);
+    let stream = |name: &str, subjects: &[&str]| jetstream::stream::Config {
+        name: name.to_owned(),
+        subjects: subjects.iter().map(|subject| (*subject).to_owned()).collect(),
+        max_messages_per_subject: 1,
+        allow_direct: false,
+        allow_rollup: true,
+        discard: jetstream::stream::DiscardPolicy::New,
+        ..jetstream::stream::Config::default()
+    };
+    let keys = stream("KV_hs_a_old_kv", &["$KV.hs_a_old_kv.>"]);
+    context.create_stream(keys).await.unwrap();
+    let subjects = ["$O.hs_a_old_os.C.>", "$O.hs_a_old_os.M.>"];
+    let objects = jetstream::stream::Config {
+        max_messages_per_subject: -1,
+        ..stream("OBJ_hs_a_old_os", &subjects)
+    };
+    context.create_stream(objects).await.unwrap();
+    let agent = world.agent("a", "old").await;
+    let refusal = agent.get("k").await.unwrap_err();
+    assert!(refusal.ends_with("nats: key not found"), "{refusal}");
+    agent.set("k", "v").await.unwrap();
+    assert_eq!(agent.get("k").await.unwrap(), "v");
+    assert_eq!(agent.keys().await.unwrap(), ["k"]);
+    let refusal = agent.object("get", "o", "").await.unwrap_err();
+    assert!(refusal.ends_with("nats: object not found"), "{refusal}");
+    let content = vec![7; 300_000];
+    agent.object("put", "o", content.clone()).await.unwrap();
+    assert_eq!(agent.object("get", "o", "").await.unwrap(), content);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn content_that_was_tampered_with_is_not_handed_out() {
+    let world = HostWorld::start().await;
+    let agent = world.agent("a", "echo").await;
+    agent.object("put", "o", "content").await.unwrap();
+    let context = jetstream::new(world.nats.client().await);
+    let stream = context.get_stream("OBJ_hs_a_echo_os").await.unwrap();
+    let chunk = stream.get_raw_message(1).await.unwrap();
+    stream.delete_message(1).await.unwrap();
+    let refusal = agent.object("get", "o", "").await.unwrap_err();
+    assert!(refusal.contains("damaged"), "{refusal}");
+    context.publish(chunk.subject, "CONTENT".into()).await.unwrap().await.unwrap();
+    let refusal = agent.object("get", "o", "").await.unwrap_err();
+    assert!(refusal.contains("damaged"), "{refusal}");
+    // Putting it again mends it.
+    agent.object("put", "o", "content").await.unwrap();
+    assert_eq!(agent.object("get", "o", "").await.unwrap(), "content");
+}
+
 fn small() -> HostServicesFile {
     HostServicesFile {
         kv: Some(HostKvFile {
