@@ -78,7 +78,8 @@ impl Calls {
     /// Begins a call, and ends it if it is short.
     pub fn begin(&mut self, message: &Delivery) {
         let responder = Responder::new(self.outbox.clone(), message.reply.clone());
-        let trigger = match Trigger::decode(message, self.limits.call_timeout, Instant::now()) {
+        let now = Instant::now();
+        let trigger = match Trigger::decode(message, self.limits.call_timeout, now) {
             Ok(trigger) => trigger,
             Err(error) => {
                 return responder.refuse(CallFailure::Unacceptable, &error.to_string());
@@ -86,6 +87,9 @@ impl Calls {
         };
         if self.closed {
             return responder.refuse(CallFailure::Unavailable, "the function is being stopped");
+        }
+        if trigger.call.deadline <= now {
+            return responder.refuse(CallFailure::Timeout, "there is no time left for this call");
         }
         // Their places are free: their answers are on the way.
         while let Some(ended) = self.tasks.try_join_next() {

@@ -7,8 +7,11 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-/// Most instances at the same time, of all calls that run.
+/// Most calls that run at the same time.
 pub const MAX_INSTANCES: u32 = 256;
+
+/// Modules and tables of one call, on average: a component is made of several.
+const PARTS: u32 = 4;
 
 /// Most elements of one table: programs with tens of thousands of functions have as many.
 pub const MAX_TABLE_ELEMENTS: usize = 64 << 10;
@@ -40,9 +43,10 @@ pub const FIRST_TICKS: u64 = 2;
 /// The machine cannot run compiled WebAssembly.
 pub fn engine() -> wasmtime::Result<Engine> {
     let mut pool = PoolingAllocationConfig::default();
-    pool.total_core_instances(MAX_INSTANCES)
-        .total_memories(MAX_INSTANCES)
-        .total_tables(MAX_INSTANCES)
+    pool.total_core_instances(PARTS * MAX_INSTANCES)
+        .total_tables(PARTS * MAX_INSTANCES)
+        // One more for what is tidied up after an answer, or waits for the next call.
+        .total_memories(2 * MAX_INSTANCES)
         .total_stacks(MAX_INSTANCES)
         .total_component_instances(MAX_INSTANCES)
         .table_elements(MAX_TABLE_ELEMENTS)

@@ -195,3 +195,68 @@ fn function(language: Language, ours: &DeployExtensions) -> FunctionOrder {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn decode(fields: &serde_json::Value) -> Order {
+        let mut request = json!({
+            "namespace": "default", "workload_name": "echo", "workload_type": "wasm",
+            "hash": "x", "total_bytes": 1, "trigger_subjects": ["a"], "artifact_path": "/a",
+        });
+        for (name, value) in fields.as_object().unwrap() {
+            request[name] = value.clone();
+        }
+        Order::decode(request.to_string().as_bytes()).unwrap()
+    }
+
+    fn limits(fields: &serde_json::Value) -> FunctionLimits {
+        match decode(fields).kind {
+            Kind::Function(function) => function.limits,
+            Kind::Native { .. } => panic!("it is a function"),
+        }
+    }
+
+    #[test]
+    fn what_the_node_does_not_say_is_as_usual() {
+        assert_eq!(limits(&json!({})), FunctionLimits::default());
+        let given = limits(&json!({
+            "call_timeout_ms": 250, "max_concurrent_calls": 3, "max_memory_bytes": 1,
+            "max_output_bytes": 2, "max_script_bytes": 4,
+        }));
+        let expected = FunctionLimits {
+            call_timeout: Duration::from_millis(250),
+            max_concurrent_calls: 3,
+            max_memory_bytes: 1,
+            max_output_bytes: 2,
+            max_script_bytes: 4,
+        };
+        assert_eq!(given, expected);
+    }
+
+    #[test]
+    fn there_is_always_one_place_and_never_more_than_the_engine_has() {
+        assert_eq!(limits(&json!({"max_concurrent_calls": 0})).max_concurrent_calls, 1);
+        let most = limits(&json!({"max_concurrent_calls": 100_000})).max_concurrent_calls;
+        assert_eq!(most, MAX_INSTANCES);
+    }
+
+    #[test]
+    fn the_type_says_what_it_is() {
+        let kind = |name: &str| decode(&json!({"workload_type": name})).kind;
+        for (name, expected) in [
+            ("wasm", Language::WebAssembly),
+            ("v8", Language::JavaScript),
+            ("js", Language::JavaScript),
+        ] {
+            match kind(name) {
+                Kind::Function(function) => assert_eq!(function.language, expected, "{name}"),
+                Kind::Native { .. } => panic!("{name} is a function"),
+            }
+        }
+        assert!(matches!(kind("elf"), Kind::Native { argv0, .. } if argv0 == "echo"));
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use nex_protocol::nats::HeaderMap;
 use serde_json::json;
 
 use crate::node::{DEADLINE, Node, until};
@@ -223,6 +224,28 @@ fn many_calls_leave_nothing_behind() {
     let after_a_few = run(2_000);
     let after_many = run(18_000);
     assert!(after_many < after_a_few + after_a_few / 10 + 256, "{after_a_few} {after_many} KiB");
+}
+
+#[test]
+fn a_component_reaches_the_key_value_store_of_its_workload() {
+    let mut node = Node::with_agent();
+    node.run_function(include_str!("wat/keyvalue.wat"), json!({}));
+    for (error, body, expected) in [
+        (None, &b"value \xff"[..], &b"value \xff"[..]),
+        (Some("failed to get value: nats: key not found"), b"", b"none"),
+        (Some("key-value is switched off"), b"", b"key-value is switched off"),
+    ] {
+        let inbox = node.begin_call(&[], b"");
+        let asked = node.wait(|publish| publish.subject.ends_with(".rpc.default.probe.kv.get"));
+        node.published.retain(|publish| !publish.subject.ends_with(".kv.get"));
+        assert_eq!(asked.headers.unwrap().get("x-keyvalue-key"), Some("the.key"));
+        let mut headers = HeaderMap::new();
+        if let Some(error) = error {
+            headers.append("x-nex-error", error).unwrap();
+        }
+        node.deliver_with(&asked.reply.unwrap(), None, Some(&headers), body);
+        assert_eq!(node.answer(&inbox).body, expected);
+    }
 }
 
 #[test]

@@ -59,7 +59,7 @@ impl WasiHttpView for World {
 
 impl World {
     pub(super) fn key_value(&mut self) -> KeyValue<'_> {
-        let Outgoing { host, deadline } = &self.outgoing;
+        let Outgoing { host, deadline, .. } = &self.outgoing;
         let service = Service { host, deadline: *deadline };
         KeyValue { service, table: &mut self.table }
     }
@@ -171,7 +171,7 @@ impl ComponentFunction {
             .max_random_size(MAX_RANDOM);
         let guard = Guard::new(&program.limits, call.deadline);
         let http = WasiHttpCtx::new();
-        let outgoing = Outgoing { host, deadline: call.deadline };
+        let outgoing = Outgoing::new(host, call.deadline);
         World { guard, output, wasi: wasi.build(), http, outgoing, table }
     }
 

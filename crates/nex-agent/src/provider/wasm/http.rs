@@ -10,6 +10,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use nex_protocol::agent::header;
 use nex_protocol::nats::HeaderMap;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
@@ -18,13 +19,22 @@ use crate::provider::function::{Host, HostCall};
 const SERVICE: &str = "http";
 /// A header of the request, as `Name: value`.
 const HTTP_HEADER: &str = "x-http-header";
-/// Largest body of a request that is collected, in bytes; the node's own limit is lower.
-const MAX_BODY: usize = 16 << 20;
+/// Largest body of a request, in bytes: what the link carries.
+const MAX_BODY: usize = 1 << 20;
+/// Most requests of one call that are under way or whose response is held.
+const MAX_REQUESTS: usize = 16;
 
 /// Requests of one call.
 pub(super) struct Outgoing {
     pub(super) host: Arc<dyn Host>,
     pub(super) deadline: Instant,
+    places: Arc<Semaphore>,
+}
+
+impl Outgoing {
+    pub(super) fn new(host: Arc<dyn Host>, deadline: Instant) -> Self {
+        Self { host, deadline, places: Arc::new(Semaphore::new(MAX_REQUESTS)) }
+    }
 }
 
 type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
@@ -39,12 +49,23 @@ impl WasiHttpHooks for Outgoing {
         _io: Io,
     ) -> Box<dyn Future<Output = Responded> + Send> {
         let (host, deadline) = (Arc::clone(&self.host), self.deadline);
+        let place = Arc::clone(&self.places).try_acquire_owned();
         Box::new(async move {
+            let place = place.map_err(|_| Error::ConnectionLimitReached)?;
             let call = to_call(request).await?;
             let reply = host.call(call, deadline).await.map_err(|error| internal(error.0))?;
             let reply = reply.parts.into_iter().next().unwrap_or_default();
             let done: Io = Box::new(async { Ok(()) });
-            Ok((response(&reply)?, done))
+            let response = response(&reply)?;
+            // The place is free again when the guest has let go of the body.
+            let response = response.map(|body| {
+                let held = body.map_frame(move |frame| {
+                    let _ = &place;
+                    frame
+                });
+                held.boxed_unsync()
+            });
+            Ok((response, done))
         })
     }
 }
@@ -122,6 +143,48 @@ fn response(reply: &Bytes) -> Result<Response<WasiBody>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provider::function::{BoxFuture, HostError, HostReply};
+
+    /// Answers every call with the same.
+    struct Fixed(Result<&'static str, &'static str>);
+
+    impl Host for Fixed {
+        fn call(&self, _: HostCall, _: Instant) -> BoxFuture<Result<HostReply, HostError>> {
+            let answer = self.0.map(|body| HostReply { parts: vec![body.into()] });
+            Box::pin(async move { answer.map_err(|text| HostError(text.to_owned())) })
+        }
+
+        fn log(&self, _: nex_protocol::agent::AgentLevel, _: &str) {}
+    }
+
+    async fn ask(outgoing: &mut Outgoing) -> Result<Response<WasiBody>, Error> {
+        let body = Full::new(Bytes::new()).map_err(|never| match never {}).boxed_unsync();
+        let request = Request::builder().uri("http://example.com/").body(body).unwrap();
+        let sent = outgoing.send_request(request, None, Box::new(async { Ok(()) }));
+        Ok(Box::into_pin(sent).await?.0)
+    }
+
+    #[tokio::test]
+    async fn only_so_many_responses_are_held_at_a_time() {
+        let host = Arc::new(Fixed(Ok(r#"{"status":200,"body":"hi"}"#)));
+        let mut outgoing = Outgoing::new(host, Instant::now());
+        let mut held = Vec::new();
+        for _ in 0..MAX_REQUESTS {
+            held.push(ask(&mut outgoing).await.unwrap());
+        }
+        assert!(matches!(ask(&mut outgoing).await, Err(Error::ConnectionLimitReached)));
+        held.pop();
+        assert_eq!(ask(&mut outgoing).await.unwrap().status(), 200);
+    }
+
+    #[tokio::test]
+    async fn the_words_of_the_node_reach_the_guest() {
+        let mut outgoing = Outgoing::new(Arc::new(Fixed(Err("not allowed"))), Instant::now());
+        match ask(&mut outgoing).await {
+            Err(Error::InternalError(Some(text))) => assert_eq!(text, "not allowed"),
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[tokio::test]
     async fn a_request_is_a_host_call_and_its_reply_a_response() {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use nex_protocol::agent::CallFailure;
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 
 use super::Program;
 use super::guard::Guard;
@@ -54,6 +54,10 @@ pub(super) fn judge(
             let end = describe(&ended);
             let text = format!("the function wanted more than {limit} bytes of memory: {end}");
             (CallFailure::OutOfMemory, text)
+        }
+        Ended::Stopped(error) if error.is::<PoolConcurrencyLimitError>() => {
+            let text = "there is no place for another instance; call again".to_owned();
+            (CallFailure::Busy, text)
         }
         ended => (CallFailure::Failed, describe(&ended)),
     };

@@ -12,6 +12,9 @@ const STDERR: u32 = 2;
 
 /// Most buffers of one read or write; what Linux allows, too.
 const MAX_BUFFERS: u32 = 1024;
+/// Most bytes of one write to the log; the rest is written by the next one. Nobody can stop a
+/// host function, so none may take long.
+const MAX_LOGGED: u32 = 64 << 10;
 /// Size of a buffer's description: pointer and length.
 const BUFFER: u32 = 8;
 
@@ -155,10 +158,13 @@ fn fd_write(
     }
     let mut total = 0_u32;
     each_buffer(guest, buffers, |guest, at, length| {
-        let bytes = guest.slice(at, length)?;
         if fd == STDERR {
-            world.output.write_error(bytes);
-        } else if let Err(too_large) = world.output.write(bytes) {
+            let taken = length.min(MAX_LOGGED - total);
+            world.output.write_error(guest.slice(at, taken)?);
+            total += taken;
+            return Ok(taken == length);
+        }
+        if let Err(too_large) = world.output.write(guest.slice(at, length)?) {
             *outcome = Err(too_large);
             return Ok(false);
         }
