@@ -113,6 +113,12 @@ impl ConfigBuilder {
         self
     }
 
+    /// Use the agent at `path`, of our protocol, instead of the built-in one.
+    pub fn agent(mut self, path: impl AsRef<Path>) -> Self {
+        self.file.agent_path = self.path("agent_path", path.as_ref());
+        self
+    }
+
     /// The TCP port for agents; 0 takes any free one.
     pub fn internal_node_port(mut self, port: u16) -> Self {
         self.file.internal_node_port = Some(port);
