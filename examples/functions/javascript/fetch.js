@@ -2,7 +2,7 @@
 // reach public addresses only, unless its configuration names others.
 (subject, payload) => {
   const url = new TextDecoder().decode(payload);
-  const { status, headers, response } = hostServices.http.get(url);
+  const { status, headers, body } = hostServices.http.get(url);
   const type = headers["Content-Type"] ?? headers["content-type"] ?? null;
-  return { status, type, bytes: response.length };
+  return { status, type, bytes: body.length };
 }

@@ -23,10 +23,10 @@ use crate::signals::EndSignals;
 const SERVICE: &str = "echo-service";
 
 /// The function of the demo: its file, and the subject it is called on.
-const FUNCTION: (&str, &str) = ("hello.wat", "hello");
+const FUNCTION: (&str, &str) = ("counter.js", "count");
 
 /// Its text.
-const FUNCTION_TEXT: &str = include_str!("../../../../examples/functions/wasm/echo.wat");
+const FUNCTION_TEXT: &str = include_str!("../../../../examples/functions/javascript/counter.js");
 
 /// What its first line starts with, before its address.
 const LISTENING: &str = "listening on ";
@@ -55,7 +55,7 @@ pub(crate) async fn run(args: &DemoArgs, printer: &mut Printer) -> anyhow::Resul
             printer.message(&format!("  {}", stage.exports()));
             printer.message("  nex ps");
             printer.message(&format!("  curl {url}/"));
-            printer.message(&format!("  nex call {} 'hello'", FUNCTION.1));
+            printer.message(&format!("  nex call {}", FUNCTION.1));
             signals.next().await;
             Exit::Ok
         }
@@ -107,21 +107,24 @@ async fn play(
     printer.line(&format!("  {}", answer.trim_end()))?;
     next_with(&mut logs, "GET /", printer).await?;
 
-    step(printer, "Deploy a function, which runs only when it is called:")?;
+    step(printer, "Deploy a function: JavaScript that counts its calls in the key-value store.")?;
     let (file, subject) = FUNCTION;
+    let name = workload_name_of(Path::new(file));
     let file = stage.file(file, FUNCTION_TEXT)?;
     let deploy = ["devrun", &file, "--trigger_subject", subject];
     stage.run(&deploy, STEP_PATIENCE, printer).await?;
 
-    step(printer, "Call it, by its name or on its subject:")?;
-    stage.run(&["call", subject, "Hello from the demo"], STEP_PATIENCE, printer).await?;
+    step(printer, "Call it, by its name and on its subject:")?;
+    for target in [name.as_str(), subject] {
+        stage.run(&["call", target], STEP_PATIENCE, printer).await?;
+    }
 
     step(printer, "What runs, on all nodes:")?;
     stage.run(&["ps"], STEP_PATIENCE, printer).await?;
 
     if !args.keep {
         step(printer, "Stop both:")?;
-        for name in [workload_name_of(service), workload_name_of(Path::new(FUNCTION.0))] {
+        for name in [workload_name_of(service), name] {
             stage.run(&["stop", name.as_str()], STEP_PATIENCE, printer).await?;
         }
         step(printer, "Stop the node and NATS (Ctrl-C in the terminal of `nex node up`).")?;

@@ -169,6 +169,115 @@ async fn no_call_is_lost_while_a_watched_function_is_replaced() {
     assert!(error.contains("nobody listens"), "{error}");
 }
 
+#[tokio::test]
+async fn javascript_answers_byte_for_byte() {
+    let nats = TestNats::start().await;
+    let (user, _node) = node(&nats).await;
+    deploy(&user, "javascript/echo.js", &["--trigger_subject", "hello"]).await;
+    let bytes: Vec<u8> = (0..=255).collect();
+    let file = user.file("bytes", &bytes);
+    let mut command = user.command(&["call", "echo", &format!("@{}", file.display())]);
+    assert_eq!(command.output().await.unwrap().stdout, bytes);
+    let running = user.json(&["ps"]).await;
+    assert_eq!((&running[0]["name"], &running[0]["type"]), (&"echo".into(), &"v8".into()));
+}
+
+#[tokio::test]
+async fn a_counter_outlives_its_function() {
+    let nats = TestNats::start().await;
+    let (user, _node) = node(&nats).await;
+    for round in 0..2 {
+        deploy(&user, "javascript/counter.js", &["--trigger_subject", "count"]).await;
+        for call in 1..=2 {
+            let count = 2 * round + call;
+            assert_eq!(user.ok(&["call", "count"]).await, format!("{{\"count\":{count}}}"));
+        }
+        user.ok(&["stop", "counter"]).await;
+    }
+}
+
+#[tokio::test]
+async fn notes_are_kept_in_the_object_store() {
+    let nats = TestNats::start().await;
+    let (user, _node) = node(&nats).await;
+    let said = deploy(&user, "javascript/notes.js", &["--trigger_subject", "notes.>"]).await;
+    assert!(said.contains("nex call notes.example 'hello'"), "{said}");
+    let call = async |subject: &str, payload: &str| user.ok(&["call", subject, payload]).await;
+    assert_eq!(call("notes.put.first", "some text").await, r#"{"kept":"first","bytes":9}"#);
+    assert_eq!(call("notes.put.second", "more").await, r#"{"kept":"second","bytes":4}"#);
+    assert_eq!(call("notes.get.first", "").await, "some text");
+    assert_eq!(call("notes.delete.second", "").await, r#"{"forgotten":"second"}"#);
+    assert_eq!(call("notes.list.all", "").await, r#"["first"]"#);
+    let gone = user.fails(1, &["call", "notes.get.second"]).await;
+    assert!(gone.contains("error: notes.get.second failed (500): "), "{gone}");
+    assert!(gone.contains("object not found"), "{gone}");
+    let unknown = user.fails(1, &["call", "notes.burn.first"]).await;
+    assert!(unknown.contains("cannot burn a note; there are put, get"), "{unknown}");
+}
+
+#[tokio::test]
+async fn a_function_asks_another_and_publishes() {
+    let nats = TestNats::start().await;
+    let (user, _node) = node(&nats).await;
+    let mut heard = nex_testkit::Collector::new(&nats.client().await, "relay.heard").await;
+    deploy(&user, "wasm/echo.wat", &["--trigger_subject", "hello"]).await;
+    deploy(&user, "javascript/relay.js", &["--trigger_subject", "relay"]).await;
+    assert_eq!(user.ok(&["call", "relay", "pass it on"]).await, "pass it on");
+    assert_eq!(heard.next().await.payload, "pass it on");
+}
+
+#[tokio::test]
+async fn a_function_fetches_what_its_node_allows() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let nats = TestNats::start().await;
+    let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = server.accept().await {
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let answer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\
+                          Connection: close\r\n\r\nhello";
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    let user = User::at(&nats.url());
+    let allowed = format!(r#"{{"host_services": {{"http": {{"allow_hosts": ["{address}"]}}}}}}"#);
+    let config = user.file("node.json", allowed);
+    let mut node = user.up(&["--config", config.to_str().unwrap()]);
+    node.line().await;
+    deploy(&user, "javascript/fetch.js", &["--trigger_subject", "fetch"]).await;
+    let told = user.ok(&["call", "fetch", &format!("http://{address}/")]).await;
+    assert_eq!(told, r#"{"status":200,"type":"text/plain","bytes":5}"#);
+    // Another port of this machine is not what was allowed.
+    let refused = user.fails(1, &["call", "fetch", &nats.url().replace("nats", "http")]).await;
+    assert!(refused.contains("fetch failed (500): "), "{refused}");
+}
+
+#[tokio::test]
+async fn a_syntax_error_is_shown_with_its_place() {
+    let nats = TestNats::start().await;
+    let (user, _node) = node(&nats).await;
+    let file = user.file("broken.js", "(subject, payload) => {\n  let x = = 1;\n}\n");
+    let args = ["devrun", file.to_str().unwrap(), "--trigger_subject", "x"];
+    let error = user.fails(1, &args).await;
+    let error = error.split_once("error: ").unwrap().1;
+    assert!(error.contains("refused: "), "{error}");
+    assert!(error.lines().count() > 1 && error.contains("let x = = 1;"), "{error}");
+    assert_eq!(user.json(&["ps"]).await, Value::Array(vec![]));
+}
+
+#[tokio::test]
+async fn an_echo_in_javascript_is_measured_without_a_word() {
+    let nats = TestNats::start().await;
+    let (user, _node) = node(&nats).await;
+    let told = user.json(&["bench", "--requests", "40", "--clients", "2", "--size", "1KiB"]).await;
+    let case = &told["cases"][0];
+    assert_eq!((&case["function"]["calls"], &case["function"]["errors"]), (&40.into(), &0.into()));
+    assert_eq!(user.json(&["ps"]).await, Value::Array(vec![]));
+}
+
 /// The Rust source is built for WASI by whoever has that target; what it does is
 /// the same on this machine.
 #[test]

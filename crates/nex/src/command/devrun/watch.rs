@@ -40,28 +40,30 @@ pub(super) async fn run(
     };
     loop {
         let first = line.digest.is_none();
-        let renewed = {
+        let (renewed, interrupted) = {
             let renew = line.renew(project, printer);
             tokio::pin!(renew);
             tokio::select! {
-                renewed = &mut renew => Some(renewed),
+                renewed = &mut renew => (renewed, false),
                 // What is under way has an end: only then it is known what runs.
                 () = signals.next() => tokio::select! {
-                    renewed = &mut renew => { renewed?; None }
+                    renewed = &mut renew => (renewed, true),
                     () = signals.next() => return Ok(Exit::Failed),
                 },
             }
         };
         match renewed {
-            None => break,
-            Some(Ok(())) if first && !printer.wants_json() => project.launch.explain(printer),
-            Some(Ok(())) => {}
-            Some(Err(error)) if error.is::<OutputClosed>() => return Err(error),
-            Some(Err(error)) => {
+            Ok(()) if first && !printer.wants_json() => project.launch.explain(printer),
+            Ok(()) => {}
+            Err(error) if error.is::<OutputClosed>() => return Err(error),
+            Err(error) => {
                 for message in exit::in_words(&error) {
                     printer.error(&message);
                 }
             }
+        }
+        if interrupted {
+            break;
         }
         printer.message(&line.outlook(project, keep));
         tokio::select! {
