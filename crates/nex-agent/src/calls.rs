@@ -122,12 +122,12 @@ impl Calls {
     fn move_to_workers(&mut self, running: Running) {
         match self.workers.handle() {
             Ok(workers) => {
-                self.tasks.spawn_on(running.to_its_end(), workers);
+                self.tasks.spawn_on(running.finish(), workers);
             }
             // Slower for everybody else, but it runs.
             Err(error) => {
                 crate::diagnostics::say(&format!("no threads for long calls: {error}"));
-                self.tasks.spawn(running.to_its_end());
+                self.tasks.spawn(running.finish());
             }
         }
     }

@@ -138,7 +138,7 @@ impl Running {
     }
 
     /// Runs the call to its end, on a thread that has the time.
-    pub(super) async fn to_its_end(mut self) -> Option<Self> {
+    pub(super) async fn finish(mut self) -> Option<Self> {
         let deadline = self.deadline;
         tokio::select! {
             biased;

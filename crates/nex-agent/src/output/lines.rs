@@ -133,7 +133,7 @@ mod tests {
         {
             let mut batch = batch.unwrap();
             let bytes = batch.copy_to_bytes(batch.remaining());
-            sent.push_str(&String::from_utf8(bytes.to_vec()).unwrap());
+            sent.push_str(std::str::from_utf8(&bytes).unwrap());
         }
         assert!(sent.contains("line 0") && sent.contains("line 1"), "{sent}");
         assert!(!sent.contains("line 2"), "{sent}");

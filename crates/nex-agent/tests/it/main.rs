@@ -2,6 +2,7 @@
 
 // Helpers are not recognized as test code.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::print_stderr, reason = "what is skipped is said")]
 #![allow(clippy::needless_pass_by_value)]
 
 mod boot;

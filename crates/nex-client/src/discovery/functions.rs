@@ -273,7 +273,10 @@ mod tests {
         assert_eq!(found.len(), 2);
         let [default, dev] = &found[..] else { panic!("{found:?}") };
         assert_eq!(default.subjects.iter().map(AsRef::as_ref).collect::<Vec<_>>(), ["a.b", "c.>"]);
-        assert_eq!(default.instances.iter().map(|one| &one.id[..]).collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(
+            default.instances.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(),
+            ["1", "2"]
+        );
         assert_eq!(default.only_subject(), None);
         assert_eq!(dev.only_subject().unwrap().as_str(), "a.b");
         let inside = merge(all(), Some(&dev.namespace));

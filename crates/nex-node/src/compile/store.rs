@@ -99,7 +99,7 @@ impl Store {
                 let path = other.path();
                 match fs::remove_dir_all(&path) {
                     Ok(()) => {
-                        tracing::info!(path = %path.display(), "code of another engine removed")
+                        tracing::info!(path = %path.display(), "code of another engine removed");
                     }
                     Err(error) => {
                         tracing::warn!(path = %path.display(), %error, "code of another engine stays");

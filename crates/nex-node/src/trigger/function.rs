@@ -206,7 +206,7 @@ impl Function {
     pub(super) fn tell_rest(&self) {
         for trigger in &self.triggers {
             if let Some(summary) = trigger.flush() {
-                self.hub.teller().summary(&self.spec.tag, &trigger.subject, summary);
+                self.hub.teller().summary(&self.spec.tag, &trigger.subject, &summary);
             }
         }
     }

@@ -50,7 +50,7 @@ impl Directory {
             self.answer(question).await;
         }
         // What functions do does not depend on their being found.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn answer(&self, question: Message) {

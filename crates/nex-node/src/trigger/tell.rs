@@ -44,7 +44,7 @@ impl Teller {
     }
 
     /// Several calls at once.
-    pub(super) fn summary(&self, tag: &WorkloadTag, trigger: &TriggerSubject, summary: Summary) {
+    pub(super) fn summary(&self, tag: &WorkloadTag, trigger: &TriggerSubject, summary: &Summary) {
         if summary.successes > 0 {
             let nanos = summary.elapsed.as_nanos() / u128::from(summary.successes);
             let mean = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));

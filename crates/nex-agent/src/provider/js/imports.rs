@@ -121,6 +121,7 @@ fn random(mut caller: Caller<'_, State>, pointer: i32, size: i32) -> wasmtime::R
     Ok(())
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "the form of a host function")]
 fn time(caller: Caller<'_, State>, which: i32) -> u64 {
     let state = caller.data();
     let since = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default();

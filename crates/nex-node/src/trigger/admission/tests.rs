@@ -171,11 +171,11 @@ proptest! {
                 }
             }
             prop_assert!(model.running.len() <= places as usize);
-            for at in 0..LANES {
-                prop_assert!(model.waiting[at].len() <= per_lane[at].1);
-                prop_assert!(model.running_in(at) <= per_lane[at].0);
+            for (at, (running, waiting)) in per_lane.iter().enumerate() {
+                prop_assert!(model.waiting[at].len() <= *waiting);
+                prop_assert!(model.running_in(at) <= *running);
                 let room = model.running.len() < places as usize
-                    && model.running_in(at) < per_lane[at].0;
+                    && model.running_in(at) < *running;
                 prop_assert!(!room || model.waiting[at].is_empty(), "waits beside a free place");
             }
             prop_assert!(model.bytes() <= 1000);

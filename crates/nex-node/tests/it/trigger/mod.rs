@@ -32,7 +32,7 @@ pub(crate) async fn pretend(functions: FunctionsFile) -> World {
 
 /// A configuration of a node whose agents are this test program.
 pub(crate) fn pretending(config: ConfigBuilder, functions: FunctionsFile) -> ConfigBuilder {
-    config.functions(functions).workload_types([WorkloadType::Wasm]).agent(&script())
+    config.functions(functions).workload_types([WorkloadType::Wasm]).agent(script())
 }
 
 /// What a node runs as its agent: this program again, as the one test that is an agent.
