@@ -15,7 +15,7 @@
 //! * Every call has a time limit and a task of its own, of which each workload has a bounded
 //!   number; one more is refused at once. [`HostSession`] lives as long as the workload and ends
 //!   its calls with it.
-//! * A call has one answer: [`reply`] sees to that, also when it is cut off.
+//! * A call has one answer: `reply` sees to that, also when it is cut off.
 
 mod bucket;
 mod call;
