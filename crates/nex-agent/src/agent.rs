@@ -373,7 +373,11 @@ impl Agent {
         match effect {
             Effect::Introduce => self.introduce(),
             Effect::Reconnect { window } => self.connecting = Some(self.connect(Some(window))),
-            Effect::AnnounceAgentStarted => self.announce_agent_started(),
+            Effect::AnnounceAgentStarted => {
+                self.announce_agent_started();
+                // From here it waits, perhaps for long.
+                crate::boot::image::release();
+            }
             Effect::AnnounceAgentStopped { code, message } => {
                 self.announce_agent_stopped(code, message);
             }

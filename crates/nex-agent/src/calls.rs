@@ -54,33 +54,25 @@ pub struct Calls {
 
 impl Calls {
     /// None yet.
-    ///
-    /// # Errors
-    /// The system has no thread to give.
+    #[must_use]
     pub fn new(
         function: Arc<dyn Function>,
         host: Arc<HostLink>,
         limits: FunctionLimits,
-        engine: wasmtime::Engine,
+        beat: Beat,
         outbox: Outbox,
-    ) -> std::io::Result<Self> {
-        Ok(Self {
+    ) -> Self {
+        Self {
             function,
             host,
             limits,
             outbox,
-            beat: Beat::start(engine)?,
+            beat,
             workers: Workers::default(),
             placement: Arc::default(),
             tasks: JoinSet::new(),
             closed: false,
-        })
-    }
-
-    /// What the function's host calls go through.
-    #[must_use]
-    pub fn host(&self) -> &HostLink {
-        &self.host
+        }
     }
 
     /// Begins a call, and ends it if it is short.
@@ -106,11 +98,11 @@ impl Calls {
         }
         let deadline = trigger.call.deadline;
         let host: Arc<dyn Host> = Arc::clone(&self.host) as _;
-        let future = Arc::clone(&self.function).call(trigger.call, host);
+        let future = Arc::clone(&self.function).call(trigger.call, Arc::clone(&host));
         let placement = Arc::clone(&self.placement);
         let place = placement.lock().unwrap_or_else(PoisonError::into_inner).place();
         let hold = self.beat.hold();
-        let mut running = Running::new(future, deadline, responder, placement, hold);
+        let mut running = Running::new(future, deadline, responder, placement, host, hold);
         match place {
             Place::Worker => self.move_to_workers(running),
             Place::Link => match running.step(&mut Context::from_waker(Waker::noop())) {

@@ -11,6 +11,7 @@
 //! there is no such text, but for the signals that can be caught.
 
 mod confinement;
+mod landlock;
 mod request;
 
 use std::fs::OpenOptions;
@@ -18,6 +19,8 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+
+use wasmtime::Module;
 
 use crate::provider::function::PrepareError;
 use crate::provider::{engine, wasm};
@@ -78,7 +81,9 @@ fn compile(request: &Request) -> Result<(), String> {
                 .map_err(|error| format!("cannot read the module: {error}"))?;
             wasm::compile(&engine, &artifact).map_err(|error| error.to_string())?
         }
-        Source::JavaScriptEngine => return Err("this agent has no JavaScript engine".to_owned()),
+        Source::JavaScriptEngine => Module::new(&engine, nex_quickjs::module())
+            .and_then(|module| module.serialize())
+            .map_err(|error| format!("the JavaScript engine cannot be compiled: {error:#}"))?,
     };
     write(&request.output, &code)
         .map_err(|error| format!("cannot write {}: {error}", request.output.display()))
@@ -113,16 +118,26 @@ fn beside(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Compiles by running this program once more: for nodes that do not know how.
+/// Compiles an artifact, or the JavaScript engine, by running this program once more: for nodes
+/// that do not know how.
 ///
 /// # Errors
 /// What the compiler says.
-pub async fn by_another_process(artifact: &Path, target: &Path) -> Result<(), PrepareError> {
-    let input = std::fs::File::open(artifact)
-        .map_err(|error| PrepareError(format!("the artifact cannot be opened: {error}")))?;
+pub async fn by_another_process(
+    artifact: Option<&Path>,
+    target: &Path,
+) -> Result<(), PrepareError> {
+    let (source, input) = match artifact {
+        Some(artifact) => {
+            let file = std::fs::File::open(artifact)
+                .map_err(|error| PrepareError(format!("the artifact cannot be opened: {error}")))?;
+            ("wasm", Stdio::from(file))
+        }
+        None => ("javascript-engine", Stdio::null()),
+    };
     let mut command = Command::new("/proc/self/exe");
     command
-        .args(["compile", "wasm", "--with-parent", "--output"])
+        .args(["compile", source, "--with-parent", "--output"])
         .arg(target)
         .args(["--memory-bytes", &OWN_MEMORY_BYTES.to_string()])
         .args(["--seconds", &OWN_SECONDS.to_string()])

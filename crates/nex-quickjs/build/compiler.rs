@@ -2,14 +2,13 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use sha2::{Digest, Sha256};
 
-use crate::keep;
-use crate::read;
+use crate::{keep, prelude, read, write};
 
 /// The version of the PyPI wheel `ziglang` that `scripts/setup` fetches.
 const ZIG_VERSION: &str = "0.15.2";
@@ -25,6 +24,8 @@ const MEMORY_BYTES: u32 = 4 << 20;
 /// Sources of the engine and of the shim.
 const ENGINE: [&str; 3] = ["libregexp.c", "libunicode.c", "dtoa.c"];
 const SHIM: [&str; 3] = ["engine.c", "shim.c", "libc.c"];
+/// The tool for bytecode, which is compiled for this machine with the whole engine.
+const TOOL: &str = "bytecode.c";
 
 /// Flags that decide what comes out. No path and no date may get into the module.
 const FLAGS: [&str; 14] = [
@@ -125,12 +126,14 @@ impl Compiler {
     ) -> Result<Vec<u8>, String> {
         fs::create_dir_all(objects)
             .map_err(|error| format!("cannot make {}: {error}", objects.display()))?;
+        let bytecode = self.bytecode(engine, shim, generated, objects)?;
+        write(&objects.join("prelude.h"), prelude::header(&bytecode).as_bytes())?;
         let sources = SHIM.map(|name| shim.join(name)).into_iter();
         let mut linked = Vec::new();
         for source in sources.chain(ENGINE.map(|name| engine.join(name))) {
             let object = objects.join(source.file_stem().unwrap_or_default()).with_extension("o");
             let mut compile = self.driver();
-            for folder in [engine, shim, generated] {
+            for folder in [engine, shim, objects] {
                 compile.arg("-I").arg(folder);
                 compile.arg(prefix_map(folder));
             }
@@ -140,6 +143,30 @@ impl Compiler {
         let module = objects.join("quickjs.wasm");
         run(&mut self.link(&linked, &module))?;
         read(&module)
+    }
+
+    /// The prelude in bytecode, by the same version of the engine. Optimizing the tool would take
+    /// longer than it runs.
+    fn bytecode(
+        &self,
+        engine: &Path,
+        shim: &Path,
+        generated: &Path,
+        objects: &Path,
+    ) -> Result<Vec<u8>, String> {
+        let tool = objects.join("bytecode");
+        let mut compile = match self {
+            Self::Clang { clang } => Command::new(clang),
+            Self::Zig { .. } => self.zig("cc"),
+        };
+        compile.args(["-O0", "-DNDEBUG", "-D_GNU_SOURCE", "-w", "-fno-sanitize=undefined", "-I"]);
+        compile.arg(engine).arg(shim.join(TOOL)).arg(engine.join("quickjs.c"));
+        compile.args(ENGINE.map(|name| engine.join(name)));
+        run(compile.args(["-lm", "-lpthread", "-o"]).arg(&tool))?;
+        let script = generated.join("prelude.js");
+        let script = File::open(&script)
+            .map_err(|error| format!("cannot read {}: {error}", script.display()))?;
+        Ok(run(Command::new(&tool).stdin(script))?.stdout)
     }
 
     fn driver(&self) -> Command {

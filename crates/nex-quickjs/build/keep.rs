@@ -9,6 +9,9 @@ use sha2::{Digest, Sha256};
 
 use crate::read;
 
+/// Endings of the files that count.
+const SOURCES: [&str; 3] = ["c", "h", "js"];
+
 /// A digest of the contents and names of all files of these folders, and of a text. Where the
 /// folders lie does not count.
 pub(crate) fn digest(folders: &[&Path], text: &str) -> Result<String, String> {
@@ -18,7 +21,9 @@ pub(crate) fn digest(folders: &[&Path], text: &str) -> Result<String, String> {
             .map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
         let mut files: Vec<PathBuf> = entries
             .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-            .filter(|path| path.extension().is_some_and(|ending| ending == "c" || ending == "h"))
+            .filter(|path| {
+                path.extension().is_some_and(|ending| SOURCES.iter().any(|s| ending == *s))
+            })
             .collect();
         files.sort();
         for file in files {

@@ -2,7 +2,8 @@
 //!
 //! It takes half a minute, so the module is kept in the user's cache under a digest of everything
 //! it is made of (sources, flags, compiler, C library), and every build on this machine takes it
-//! from there. Nothing of the engine is compiled for this machine itself.
+//! from there. Nothing of the engine is compiled into a program for this machine but a small tool
+//! that makes the prelude bytecode.
 //!
 //! * `NEX_QUICKJS_WASM=/path` embeds that module instead (for packagers).
 //! * `DOCS_RS` embeds nothing.
@@ -58,7 +59,7 @@ fn run() -> Result<(), String> {
     let generated = out.join("generated");
     fs::create_dir_all(&generated)
         .map_err(|error| format!("cannot make {}: {error}", generated.display()))?;
-    write(&generated.join("prelude.h"), prelude::header(&here.join("js"))?.as_bytes())?;
+    write(&generated.join("prelude.js"), prelude::script(&here.join("js"))?.as_bytes())?;
     let compiler = Compiler::find()?;
     let inputs = [engine.as_path(), shim.as_path(), generated.as_path()];
     let digest = keep::digest(&inputs, &compiler.identity()?)?;

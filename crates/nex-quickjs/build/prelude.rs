@@ -1,4 +1,4 @@
-//! The JavaScript that every script finds evaluated before it, as a C header.
+//! The JavaScript that every script finds evaluated before it: one function, in bytecode.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -11,25 +11,22 @@ const FILES: [&str; 10] = [
     "tail",
 ];
 
-pub(crate) fn header(folder: &Path) -> Result<String, String> {
+/// The source.
+pub(crate) fn script(folder: &Path) -> Result<String, String> {
     let mut script = "(function (native) {\n\"use strict\";\n".to_owned();
     for name in FILES {
         let text = read(&folder.join(name).with_extension("js"))?;
-        for line in String::from_utf8_lossy(&text).lines() {
-            // The engine keeps a function's source; indentation and comments would be in every
-            // image.
-            let line = line.trim_start();
-            if !line.is_empty() && !line.starts_with("//") {
-                script.push_str(line);
-                script.push('\n');
-            }
-        }
+        script.push_str(&String::from_utf8_lossy(&text));
     }
-    script.push_str("})");
-    let mut header = "#include <stddef.h>\nstatic const unsigned char nex_prelude[] = {".to_owned();
-    for byte in script.bytes() {
+    script.push_str("})\n");
+    Ok(script)
+}
+
+/// Bytecode as a C header.
+pub(crate) fn header(bytecode: &[u8]) -> String {
+    let mut header = "static const unsigned char nex_prelude[] = {".to_owned();
+    for byte in bytecode {
         let _ = write!(header, "{byte},");
     }
-    let _ = writeln!(header, "0}};\nstatic const size_t nex_prelude_size = {};", script.len());
-    Ok(header)
+    header + "};\n"
 }

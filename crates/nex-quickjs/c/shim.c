@@ -526,8 +526,10 @@ EXPORT(start) int32_t start(void)
         JSValue call = JS_NewCFunction(ctx, natives[i].call, natives[i].name, natives[i].arguments);
         JS_SetPropertyStr(ctx, native, natives[i].name, call);
     }
-    JSValue prelude = JS_Eval(ctx, (const char *)nex_prelude, nex_prelude_size, "nex:prelude",
-                              JS_EVAL_TYPE_GLOBAL | JS_EVAL_FLAG_STRICT);
+    /* Bytecode, made by the same version of the engine when the module was built. */
+    JSValue prelude = JS_ReadObject(ctx, nex_prelude, sizeof(nex_prelude), JS_READ_OBJ_BYTECODE);
+    if (!JS_IsException(prelude))
+        prelude = JS_EvalFunction(ctx, prelude);
     JSValue made = JS_IsException(prelude)
                        ? prelude
                        : JS_Call(ctx, prelude, global, 1, (JSValueConst *)&native);

@@ -1,18 +1,23 @@
 //! From an order to a function that takes calls, and back.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nex_protocol::subject::AgentSubjectKind;
+use wasmtime::Engine;
 
 use super::{Agent, sid};
+use crate::calls::beat::Beat;
 use crate::calls::{Calls, HostLink, Identity};
 use crate::compile;
 use crate::link::Outbox;
 use crate::output::capture::LogTarget;
 use crate::output::lines::Lines;
-use crate::provider::function::PrepareError;
-use crate::provider::{engine, wasm};
+use crate::provider::compiled::Trusted;
+use crate::provider::function::{Function, Host, PrepareError};
+use crate::provider::{engine, js, wasm};
 use crate::session::{Event, FunctionOrder, Language, Order};
 
 /// Waits for something to be done for a call that runs.
@@ -56,6 +61,8 @@ impl Agent {
         let lines = Lines::new(target, order.rates);
         let host = Arc::new(HostLink::new(self.outbox.clone(), lines, identity));
         self.host = Some(Arc::clone(&host));
+        // A script may call while it is evaluated.
+        self.listen_for_replies();
         let home = if function.compiled.is_some() {
             None
         } else {
@@ -82,21 +89,34 @@ impl Agent {
         match prepared {
             Ok(calls) => {
                 self.calls = Some(calls);
-                self.listen_for_function();
+                self.listen_for_calls();
                 Event::Launched
             }
             Err(error) => {
                 self.host = None;
+                self.outbox.unsubscribe(sid::RPC);
                 Event::LaunchFailed { reason: error.to_string() }
             }
         }
     }
 
-    /// Subscribes to what a function needs; before the node learns that it is there.
+    /// Subscribes to what a function needs, on a new connection.
     pub(super) fn listen_for_function(&self) {
-        if let Some(calls) = &self.calls {
+        self.listen_for_replies();
+        self.listen_for_calls();
+    }
+
+    /// Subscribes to the replies to host calls.
+    fn listen_for_replies(&self) {
+        if let Some(host) = &self.host {
+            self.outbox.subscribe(&host.identity().inboxes(), sid::RPC);
+        }
+    }
+
+    /// Subscribes to calls; before the node learns that they can come.
+    fn listen_for_calls(&self) {
+        if self.calls.is_some() {
             self.outbox.subscribe(&self.subject(AgentSubjectKind::Trigger), sid::TRIGGER);
-            self.outbox.subscribe(&calls.host().identity().inboxes(), sid::RPC);
         }
     }
 
@@ -131,18 +151,36 @@ impl Preparing {
         let engine = engine::engine().map_err(|error| {
             PrepareError(format!("this machine does not run WebAssembly: {error:#}"))
         })?;
+        let beat = Beat::start(engine.clone())
+            .map_err(|error| PrepareError(format!("there is no thread for the clock: {error}")))?;
+        let function = self.function(&engine, &beat).await?;
+        Ok(Calls::new(function, self.host, self.function.limits, beat, self.outbox))
+    }
+
+    async fn function(
+        &self,
+        engine: &Engine,
+        beat: &Beat,
+    ) -> Result<Arc<dyn Function>, PrepareError> {
+        let compiled = self.compiled().await?;
         let limits = self.function.limits;
-        let function = match self.function.language {
+        match self.function.language {
             Language::WebAssembly => {
-                let compiled = self.compiled().await?;
-                wasm::prepare(&engine, &compiled, &self.name, &self.environment, limits)?
+                wasm::prepare(engine, &compiled, &self.name, &self.environment, limits)
             }
             Language::JavaScript => {
-                return Err(PrepareError("this agent has no JavaScript engine".to_owned()));
+                let module = Trusted::vouch(&compiled).module(engine).map_err(|error| {
+                    PrepareError(format!("cannot load the JavaScript engine: {error:#}"))
+                })?;
+                let script = read_script(&self.artifact, limits.max_script_bytes)
+                    .map_err(|error| PrepareError(format!("cannot read the script: {error}")))?;
+                let environment = self.environment.clone().into();
+                let host: Arc<dyn Host> = Arc::clone(&self.host) as _;
+                // A script that never ends is stopped while it is evaluated, too.
+                let _ticking = beat.hold();
+                js::prepare(engine, &module, &script, limits, &environment, host).await
             }
-        };
-        Calls::new(function, self.host, limits, engine, self.outbox)
-            .map_err(|error| PrepareError(format!("there is no thread for its calls: {error}")))
+        }
     }
 
     /// The machine code: what the node gave, or made here and now.
@@ -151,11 +189,21 @@ impl Preparing {
             (Some(given), _) => Ok(given.clone()),
             (None, Some(home)) => {
                 let target = home.join("compiled");
-                let artifact: &Path = &self.artifact;
+                let artifact = match self.function.language {
+                    Language::WebAssembly => Some(self.artifact.as_path()),
+                    Language::JavaScript => None,
+                };
                 compile::by_another_process(artifact, &target).await?;
                 Ok(target)
             }
             (None, None) => Err(PrepareError("there is no place for machine code".to_owned())),
         }
     }
+}
+
+/// Reads at most one byte more than is allowed, which is then refused as too much.
+fn read_script(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut script = Vec::new();
+    File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut script)?;
+    Ok(script)
 }

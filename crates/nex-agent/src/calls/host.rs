@@ -265,9 +265,127 @@ fn error_in_body(body: &Bytes) -> Option<HostError> {
         error: Option<String>,
         errors: Option<Vec<String>>,
     }
-    if !body.starts_with(b"{\"error") {
-        return None;
-    }
+    // Most have none, and are not read twice.
+    memchr::memmem::find(body, b"\"error")?;
     let said: Said = serde_json::from_slice(body).ok()?;
     said.error.or_else(|| said.errors.map(|all| all.join("; "))).map(HostError)
+}
+
+#[cfg(test)]
+mod tests {
+    use nex_protocol::nats::Text;
+
+    use super::*;
+    use crate::output::capture::LogTarget;
+    use crate::output::limit::Rates;
+
+    fn link() -> (Outbox, HostLink) {
+        let outbox = Outbox::new();
+        let target = LogTarget {
+            outbox: outbox.clone(),
+            subject: "logs".to_owned(),
+            source: "echo".to_owned(),
+        };
+        let identity = Identity {
+            id: "cohvl8bl5c0s73b2rcs0".parse().unwrap(),
+            namespace: "default".parse().unwrap(),
+            workload: "echo".parse().unwrap(),
+        };
+        let lines = Lines::new(target, Rates::DEFAULT);
+        (outbox.clone(), HostLink::new(outbox, lines, identity))
+    }
+
+    fn call(service: &'static str, method: &'static str) -> HostCall {
+        HostCall { service, method, headers: HeaderMap::new(), body: Bytes::from_static(b"x") }
+    }
+
+    fn reply(number: u64, headers: &[(&str, &str)], body: &'static [u8]) -> Delivery {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(name, value).unwrap();
+        }
+        Delivery {
+            subject: Text::from(format!("_INBOX.cohvl8bl5c0s73b2rcs0.rpc.{number}")),
+            sid: Text::from("7"),
+            reply: None,
+            headers: (!headers.is_empty()).then_some(map),
+            payload: Bytes::from_static(body),
+        }
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(5)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn replies_reach_their_calls_whatever_the_order() {
+        let (outbox, host) = link();
+        let (first, second) =
+            (host.call(call("kv", "get"), soon()), host.call(call("kv", "set"), soon()));
+        host.on_reply(reply(2, &[], b"two"));
+        host.on_reply(reply(1, &[], b"{\"error\":\"bytes are bytes\"}"));
+        host.on_reply(reply(3, &[], b"nobody's"));
+        assert_eq!(second.await.unwrap().parts, ["two"]);
+        assert_eq!(first.await.unwrap().parts, ["{\"error\":\"bytes are bytes\"}"]);
+        let mut sent = outbox.next_batch().await.unwrap();
+        let left = bytes::Buf::remaining(&sent);
+        let sent = bytes::Buf::copy_to_bytes(&mut sent, left);
+        let sent = String::from_utf8_lossy(&sent).into_owned();
+        let expected = "PUB agentint.cohvl8bl5c0s73b2rcs0.rpc.default.echo.kv.get \
+                        _INBOX.cohvl8bl5c0s73b2rcs0.rpc.1 1\r\nx\r\n";
+        assert!(sent.starts_with(expected), "{sent}");
+        assert!(lock(&host.waiting).calls.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_kind_of_error_is_an_error() {
+        let (_outbox, host) = link();
+        for (number, headers, body, said) in [
+            (1, &[("x-nex-error", "nats: key not found")][..], &b"{}"[..], "key not found"),
+            (2, &[], b"{\"success\":false,\"errors\":[\"a\",\"b\"]}", "a; b"),
+            (3, &[], b"{\"error\":\"no\"}", "no"),
+        ] {
+            let answer = host.call(call("kv", "set"), soon());
+            host.on_reply(reply(number, headers, body));
+            assert!(answer.await.unwrap_err().0.contains(said), "{said}");
+        }
+        let late = host.call(call("kv", "get"), soon());
+        assert!(late.await.unwrap_err().0.contains("in time"));
+        let mut large = call("kv", "set");
+        large.body = Bytes::from(vec![0; 2 << 20]);
+        assert!(host.call(large, soon()).await.unwrap_err().0.contains("more than"));
+        assert!(host.call(call("kv", "a.b"), soon()).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_link_ends_every_wait_and_refuses_new_calls() {
+        let (_outbox, host) = link();
+        let waiting = host.call(call("kv", "get"), soon());
+        host.link_lost();
+        assert_eq!(waiting.await.unwrap_err(), lost());
+        assert_eq!(host.call(call("kv", "get"), soon()).await.unwrap_err(), lost());
+        host.link_back();
+        let again = host.call(call("kv", "get"), soon());
+        let number = host.next.load(Ordering::Relaxed) - 1;
+        host.on_reply(reply(number, &[], b"yes"));
+        assert_eq!(again.await.unwrap().parts, ["yes"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_replies_end_with_a_word_or_with_time() {
+        let (_outbox, host) = link();
+        let many = host.call(call("messaging", "requestMany"), soon());
+        host.on_reply(reply(1, &[], b"a"));
+        host.on_reply(reply(1, &[], b""));
+        host.on_reply(reply(1, &[("x-nex-end", "")], b""));
+        assert_eq!(many.await.unwrap().parts, ["a", ""]);
+        let until = Instant::now() + COLLECTING;
+        let old = host.call(call("messaging", "requestMany"), soon());
+        host.on_reply(reply(2, &[], b"a"));
+        assert_eq!(old.await.unwrap().parts, ["a"]);
+        assert_eq!(Instant::now(), until, "a node of the old kind does not say when");
+        let none = host.call(call("messaging", "requestMany"), soon());
+        host.on_reply(reply(3, &[("x-nex-error", "refused")], b""));
+        assert!(none.await.is_err());
+    }
 }

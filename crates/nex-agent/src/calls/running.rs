@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use nex_protocol::agent::CallFailure;
+use nex_protocol::agent::{AgentLevel, CallFailure};
 use tokio::time::{Instant, sleep_until};
 
 use super::answer::Responder;
 use super::beat::Hold;
 use super::placement::Placement;
-use crate::provider::function::{Answer, BoxFuture, CallError};
+use crate::provider::function::{Answer, BoxFuture, CallError, Host};
 
 /// What a step came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,9 @@ pub(super) struct Running {
     deadline: Instant,
     /// Time that it has computed.
     computed: Duration,
+    /// It has given way.
+    is_long: bool,
+    host: Arc<dyn Host>,
     /// Taken by the answer.
     responder: Option<Responder>,
     placement: Arc<Mutex<Placement>>,
@@ -60,10 +63,19 @@ impl Running {
         deadline: Instant,
         responder: Responder,
         placement: Arc<Mutex<Placement>>,
+        host: Arc<dyn Host>,
         hold: Hold,
     ) -> Self {
-        let responder = Some(responder);
-        Self { future, deadline, computed: Duration::ZERO, responder, placement, _hold: hold }
+        Self {
+            future,
+            deadline,
+            computed: Duration::ZERO,
+            is_long: false,
+            host,
+            responder: Some(responder),
+            placement,
+            _hold: hold,
+        }
     }
 
     /// Lets the call compute until it ends, waits or gives way.
@@ -79,18 +91,31 @@ impl Running {
                 self.end(result);
                 Step::Answered
             }
-            Poll::Pending if noticing.woken.load(Ordering::Acquire) => Step::GaveWay,
+            Poll::Pending if noticing.woken.load(Ordering::Acquire) => {
+                if !std::mem::replace(&mut self.is_long, true) {
+                    // It may go on for seconds: those that follow should not begin here.
+                    self.record();
+                }
+                Step::GaveWay
+            }
             Poll::Pending => Step::Waits,
         }
     }
 
     fn end(&mut self, result: Result<Answer, CallError>) {
-        let mut placement = self.placement.lock().unwrap_or_else(PoisonError::into_inner);
-        placement.record(self.computed);
-        drop(placement);
+        self.record();
+        if let Err(CallError { failure: CallFailure::Failed, text }) = &result {
+            // The caller gets one line of it.
+            self.host.log(AgentLevel::Error, text);
+        }
         if let Some(responder) = self.responder.take() {
             responder.answer(result);
         }
+    }
+
+    fn record(&self) {
+        let mut placement = self.placement.lock().unwrap_or_else(PoisonError::into_inner);
+        placement.record(self.computed);
     }
 
     /// Runs the call while it waits and computes shortly. Answers the call itself when it gave

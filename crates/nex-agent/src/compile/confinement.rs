@@ -1,6 +1,7 @@
 //! What a compiler may use of the system: little, and not for long.
 
 use std::io;
+use std::path::Path;
 
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 
@@ -16,6 +17,9 @@ pub(super) fn enter(request: &Request) -> io::Result<()> {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     }
     rustix::thread::set_no_new_privs(true)?;
+    // Where there is no Landlock, the limits have to do.
+    let folder = request.output.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let _ = super::landlock::restrict(folder.unwrap_or(Path::new(".")));
     let exactly = |limit| Rlimit { current: Some(limit), maximum: Some(limit) };
     setrlimit(Resource::Core, exactly(0))?;
     setrlimit(Resource::Fsize, exactly(MAX_FILE))?;

@@ -107,6 +107,8 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Buf as _;
+
     use super::*;
     use crate::link::Outbox;
 
@@ -129,7 +131,9 @@ mod tests {
         while let Ok(batch) =
             tokio::time::timeout(Duration::from_millis(1), outbox.next_batch()).await
         {
-            sent.push_str(&String::from_utf8(batch.unwrap().to_vec()).unwrap());
+            let mut batch = batch.unwrap();
+            let bytes = batch.copy_to_bytes(batch.remaining());
+            sent.push_str(&String::from_utf8(bytes.to_vec()).unwrap());
         }
         assert!(sent.contains("line 0") && sent.contains("line 1"), "{sent}");
         assert!(!sent.contains("line 2"), "{sent}");

@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// Most instances at the same time, of all calls that run.
 pub const MAX_INSTANCES: u32 = 256;
@@ -27,6 +27,10 @@ const MEMORY_RESERVATION: u64 = 4 << 30;
 /// few pages that a short call touches is faster than to give them back and fault them in again.
 const KEEP_RESIDENT: usize = 128 << 10;
 
+/// Ticks of the epoch that a call may see before it gives way for the first time. With one, a
+/// short call that a tick happens to fall into would be moved to another thread for nothing.
+pub const FIRST_TICKS: u64 = 2;
+
 /// An engine that runs functions.
 ///
 /// Its pool takes more than a terabyte of address space. Where that cannot be had, instances are
@@ -43,7 +47,8 @@ pub fn engine() -> wasmtime::Result<Engine> {
         .total_component_instances(MAX_INSTANCES)
         .table_elements(MAX_TABLE_ELEMENTS)
         .linear_memory_keep_resident(KEEP_RESIDENT)
-        .table_keep_resident(KEEP_RESIDENT);
+        .table_keep_resident(KEEP_RESIDENT)
+        .pagemap_scan(Enabled::Auto);
     let mut config = settings();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&config).or_else(|_| compiler())
@@ -82,6 +87,7 @@ pub fn key() -> wasmtime::Result<String> {
     let mut hasher = Digesting(Sha256::new());
     hasher.write(concat!("nex-agent ", env!("CARGO_PKG_VERSION"), "\n").as_bytes());
     engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.write(&Sha256::digest(nex_quickjs::module()));
     Ok(HEXLOWER.encode(&hasher.0.finalize()))
 }
 

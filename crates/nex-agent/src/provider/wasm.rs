@@ -12,7 +12,9 @@
 mod component;
 mod environment;
 mod guard;
+mod http;
 mod imports;
+mod keyvalue;
 mod module;
 mod outcome;
 mod output;

@@ -11,5 +11,6 @@ mod javascript;
 mod node;
 mod old_node;
 mod output;
+mod scripts;
 mod stop;
 mod wasm;

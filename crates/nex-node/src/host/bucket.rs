@@ -15,9 +15,9 @@ use async_nats::{
     jetstream::{
         self, Context, ErrorCode,
         consumer::{AckPolicy, DeliverPolicy, pull},
-        context::{GetStreamErrorKind, PublishErrorKind},
+        context::{self, GetStreamErrorKind, PublishErrorKind},
         kv, object_store,
-        stream::{DirectGetErrorKind, Info, LastRawMessageErrorKind, Stream},
+        stream::{self, DirectGetErrorKind, Info, LastRawMessageErrorKind, Stream},
     },
 };
 use bytes::Bytes;
@@ -95,18 +95,33 @@ fn cause<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Opti
 /// What an error means whose kind says little. `silence` is what it means that nobody listens.
 fn explain<E: StdError + Send + Sync + 'static>(error: E, silence: StoreError) -> StoreError {
     use async_nats::RequestErrorKind as Client;
-    use jetstream::context::RequestErrorKind as Context;
-    let kind = cause::<async_nats::RequestError>(&error).map(async_nats::RequestError::kind);
-    match kind {
+    use jetstream::context::{CreateStreamErrorKind as Create, RequestErrorKind as Api};
+    use jetstream::stream::{ConsumerErrorKind as Consumer, PurgeErrorKind as Purge};
+    match cause::<async_nats::RequestError>(&error).map(async_nats::RequestError::kind) {
         Some(Client::NoResponders) => return silence,
         Some(Client::TimedOut) => return StoreError::Timeout,
         Some(_) | None => {}
     }
-    match cause::<jetstream::context::RequestError>(&error)
-        .map(jetstream::context::RequestError::kind)
-    {
-        Some(Context::NoResponders) => return silence,
-        Some(Context::TimedOut) => return StoreError::Timeout,
+    match cause::<context::RequestError>(&error).map(context::RequestError::kind) {
+        Some(Api::NoResponders) => return silence,
+        Some(Api::TimedOut) => return StoreError::Timeout,
+        Some(_) | None => {}
+    }
+    // Some errors have JetStream's in their kind, others as their source.
+    match cause::<context::CreateStreamError>(&error).map(context::CreateStreamError::kind) {
+        Some(Create::JetStream(refusal)) => return refused(&refusal),
+        Some(Create::JetStreamUnavailable) => return StoreError::NoJetStream,
+        Some(Create::TimedOut) => return StoreError::Timeout,
+        Some(_) | None => {}
+    }
+    match cause::<stream::ConsumerError>(&error).map(stream::ConsumerError::kind) {
+        Some(Consumer::JetStream(refusal)) => return refused(&refusal),
+        Some(Consumer::TimedOut) => return StoreError::Timeout,
+        Some(_) | None => {}
+    }
+    match cause::<stream::PurgeError>(&error).map(stream::PurgeError::kind) {
+        Some(Purge::JetStream(refusal)) => return refused(&refusal),
+        Some(Purge::TimedOut) => return StoreError::Timeout,
         Some(_) | None => {}
     }
     match cause::<jetstream::Error>(&error) {
@@ -359,6 +374,15 @@ impl Bucket {
             None => purge.await,
         };
         done.map(drop).map_err(|error| explain(error, StoreError::Gone))
+    }
+
+    /// Removes the newest message of a subject, and gives it. What is written meanwhile stays.
+    pub(super) async fn erase(&self, subject: &str) -> Result<Option<Stored>, StoreError> {
+        let stored = self.read(subject, Which::Last).await?;
+        if let Some(stored) = &stored {
+            self.purge(subject, Some(stored.sequence.saturating_add(1))).await?;
+        }
+        Ok(stored)
     }
 
     /// Shows the newest message of each subject that `pattern` matches to `visit`, oldest first,

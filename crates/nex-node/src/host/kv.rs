@@ -125,7 +125,7 @@ impl KvCall {
                 headers.insert(OPERATION, DELETED);
                 match bucket.write(subject(bucket, key), headers, Bytes::new()).await {
                     // There is not even room to say that it is gone.
-                    Err(StoreError::Full) => bucket.purge(&subject(bucket, key), None).await?,
+                    Err(StoreError::Full) => bucket.erase(&subject(bucket, key)).await.map(drop)?,
                     done => drop(done?),
                 }
                 Ok(Bytes::from_static(br#"{"success":true}"#))

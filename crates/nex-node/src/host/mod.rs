@@ -31,7 +31,10 @@ mod subjects;
 
 use std::sync::Arc;
 
-use async_nats::{Client, jetstream};
+use async_nats::{
+    Client,
+    jetstream::{self, context::ContextBuilder},
+};
 
 pub use call::{HostCall, Refusal, Rpc, Rules};
 pub use http::HttpSetupError;
@@ -72,8 +75,9 @@ impl HostServices {
         config: &HostServicesConfig,
         resolver: Arc<dyn Resolver>,
     ) -> Result<Self, HttpSetupError> {
-        let mut jetstream = jetstream::new(client.clone());
-        jetstream.set_timeout(config.kv.timeout.max(config.object_store.timeout));
+        let limit = config.kv.timeout.max(config.object_store.timeout);
+        let jetstream =
+            ContextBuilder::new().timeout(limit).ack_timeout(limit).build(client.clone());
         let inbox = client.new_inbox();
         let own_inboxes = inbox.rsplit_once('.').map_or("", |(start, _)| start);
         let own_inboxes = format!("{own_inboxes}.");

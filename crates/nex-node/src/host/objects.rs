@@ -309,8 +309,7 @@ async fn delete(bucket: &Bucket, name: &ObjectName) -> Result<Bytes, StoreError>
         Ok(_) => {}
         // There is not even room to say that it is gone.
         Err(StoreError::Full) => {
-            let stored = bucket.read(&record_subject(bucket, name), Which::Last).await?;
-            bucket.purge(&record_subject(bucket, name), None).await?;
+            let stored = bucket.erase(&record_subject(bucket, name)).await?;
             if let Some(chunks) = stored
                 .as_ref()
                 .and_then(ObjectRecord::decode)

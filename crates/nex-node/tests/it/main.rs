@@ -14,6 +14,7 @@ mod artifacts;
 mod bus;
 mod flood;
 mod go;
+mod host;
 mod hostile;
 mod nats_server;
 mod services;

@@ -9,8 +9,9 @@ use super::memory::Violation;
 use super::state::{Outcome, State, TimedOut};
 use crate::provider::function::{CallError, PrepareError};
 
-/// What the engine says when it gets no memory.
-const OUT_OF_MEMORY: &str = "out of memory";
+/// What the engine says when it gets no memory: an exception; none, where there is no memory for one
+/// either; or one for whose text there is none.
+const OUT_OF_MEMORY: [&str; 3] = ["out of memory", "Uncaught null", "cannot be shown"];
 
 /// How a run of the guest ended without an answer.
 pub(super) enum Ended {
@@ -93,7 +94,7 @@ pub(super) fn of_script(ended: &Ended, state: &State, script: &str) -> PrepareEr
 }
 
 fn is_out_of_memory(text: &str, state: &State) -> bool {
-    state.limiter.refused && (text.contains(OUT_OF_MEMORY) || text.contains("cannot be shown"))
+    state.limiter.refused && OUT_OF_MEMORY.iter().any(|said| text.contains(said))
 }
 
 fn memory(state: &State) -> String {

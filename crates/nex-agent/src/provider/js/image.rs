@@ -79,11 +79,6 @@ impl Image {
         self.size
     }
 
-    /// Size of what is copied back after a call.
-    pub(super) fn len(&self) -> usize {
-        self.bytes.len() + self.last.len()
-    }
-
     /// Gives a fresh instance the image.
     pub(super) fn apply(&self, fresh: &mut [u8]) -> Result<(), Layout> {
         if fresh.len() != self.size {

@@ -11,6 +11,7 @@ use super::entropy;
 use super::failure::Ended;
 use super::image::{Image, Layout};
 use super::state::{Outcome, State, TimedOut};
+use crate::provider::engine::FIRST_TICKS;
 use crate::provider::function::{Call, Host};
 
 /// The module is not the engine.
@@ -103,7 +104,7 @@ impl Instance {
             return Err(Ended::Stopped(TimedOut.into()));
         }
         let seed = entropy::seed().map_err(|error| Ended::Stopped(error.into()))?;
-        self.store.set_epoch_deadline(1);
+        self.store.set_epoch_deadline(FIRST_TICKS);
         let done = self.call.call_async(&mut self.store, seed).await;
         match (done, self.store.data_mut().outcome.take()) {
             (Ok(0), Some(Outcome::Answered(answer))) => Ok(answer),

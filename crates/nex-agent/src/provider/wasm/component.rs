@@ -11,11 +11,15 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::Program;
 use super::guard::Guard;
+use super::http::Outgoing;
+use super::keyvalue::{KeyValue, Service};
 use super::outcome::{Ended, judge};
 use super::output::Output;
+use crate::provider::engine::FIRST_TICKS;
 use crate::provider::function::{Answer, BoxFuture, Call, CallError, Function, Host, PrepareError};
 
 /// The interface that a command exports, in any 0.2 version.
@@ -35,12 +39,29 @@ pub(super) struct World {
     guard: Guard,
     output: Shared,
     wasi: WasiCtx,
+    http: WasiHttpCtx,
+    outgoing: Outgoing,
     table: ResourceTable,
 }
 
 impl WasiView for World {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for World {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let Self { http, outgoing, table, .. } = self;
+        WasiHttpCtxView { hooks: outgoing, table, ctx: http }
+    }
+}
+
+impl World {
+    pub(super) fn key_value(&mut self) -> KeyValue<'_> {
+        let Outgoing { host, deadline } = &self.outgoing;
+        let service = Service { host, deadline: *deadline };
+        KeyValue { service, table: &mut self.table }
     }
 }
 
@@ -137,7 +158,7 @@ impl ComponentFunction {
 
     fn world(&self, call: &Call, host: Arc<dyn Host>) -> World {
         let program = &self.program;
-        let output = Output::new(program.limits.max_output_bytes, host);
+        let output = Output::new(program.limits.max_output_bytes, Arc::clone(&host));
         let output = Shared(Arc::new(Mutex::new(output)));
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
@@ -149,7 +170,9 @@ impl ComponentFunction {
             .envs(&super::environment::environment(program, call))
             .max_random_size(MAX_RANDOM);
         let guard = Guard::new(&program.limits, call.deadline);
-        World { guard, output, wasi: wasi.build(), table }
+        let http = WasiHttpCtx::new();
+        let outgoing = Outgoing { host, deadline: call.deadline };
+        World { guard, output, wasi: wasi.build(), http, outgoing, table }
     }
 
     async fn run(&self, store: &mut Store<World>) -> wasmtime::Result<Result<(), ()>> {
@@ -168,7 +191,7 @@ impl Function for ComponentFunction {
             let mut store = Store::new(self.command.engine(), self.world(&call, host));
             store.limiter(|world| &mut world.guard);
             store.set_hostcall_fuel(MAX_COPIED);
-            store.set_epoch_deadline(1);
+            store.set_epoch_deadline(FIRST_TICKS);
             store.epoch_deadline_callback(|mut context| context.data_mut().guard.tick());
             let ended = match self.run(&mut store).await {
                 Ok(Ok(())) => Ended::Well,

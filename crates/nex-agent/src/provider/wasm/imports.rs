@@ -10,7 +10,7 @@ use wasmtime_wasi::random::{WasiRandom, WasiRandomView as _};
 
 use super::component::World as ComponentWorld;
 use super::module::World as ModuleWorld;
-use super::{MAX_MISSING_SHOWN, PrepareError, preview1};
+use super::{MAX_MISSING_SHOWN, PrepareError, keyvalue, preview1};
 
 /// The version of WASI 0.2 that is offered; a component for an earlier one runs with it.
 const WASI: &str = "0.2.12";
@@ -113,7 +113,8 @@ fn is_offered(
     instance.func_new(function, |_, _, _, _| Ok(())).is_err()
 }
 
-/// Everything of `wasi:cli/command` but sockets. There are no directories, so that the file
+/// Everything of `wasi:cli/command` but sockets, and the host services that have standard
+/// interfaces: outgoing HTTP and the key-value store. There are no directories, so that the file
 /// system, which every compiler's library imports, has nothing in it.
 fn component_linker(engine: &Engine) -> wasmtime::Result<component::Linker<ComponentWorld>> {
     type T = ComponentWorld;
@@ -131,5 +132,7 @@ fn component_linker(engine: &Engine) -> wasmtime::Result<component::Linker<Compo
     cli::terminal_stdin::add_to_linker::<T, WasiCli>(l, T::cli)?;
     cli::terminal_stdout::add_to_linker::<T, WasiCli>(l, T::cli)?;
     cli::terminal_stderr::add_to_linker::<T, WasiCli>(l, T::cli)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(l)?;
+    keyvalue::add(l, T::key_value)?;
     Ok(linker)
 }

@@ -10,6 +10,7 @@ use super::Program;
 use super::guard::Guard;
 use super::outcome::{Ended, Exit, judge};
 use super::output::Output;
+use crate::provider::engine::FIRST_TICKS;
 use crate::provider::function::{Answer, BoxFuture, Call, CallError, Function, Host, PrepareError};
 
 /// The function that is the program.
@@ -125,7 +126,7 @@ impl Function for ModuleFunction {
             let world = World::new(Arc::clone(&self.program), call, host);
             let mut store = Store::new(self.linked.module().engine(), world);
             store.limiter(|world| &mut world.guard);
-            store.set_epoch_deadline(1);
+            store.set_epoch_deadline(FIRST_TICKS);
             store.epoch_deadline_callback(|mut context| context.data_mut().guard.tick());
             let ended = match self.run(&mut store).await {
                 Ok(()) => Ended::Well,

@@ -105,7 +105,8 @@ async fn the_third_argument_tells_of_the_message() {
     call.headers = headers;
     let answer: Value = serde_json::from_slice(&script.ask(call).await.unwrap()).unwrap();
     let left = answer["left"].as_f64().unwrap();
-    assert!((0.0..=60_000.0).contains(&left), "{left}");
+    // Two clocks, so not exactly.
+    assert!((0.0..60_100.0).contains(&left), "{left}");
     let expected = json!({
         "subject": "orders.ü.new",
         "reply": "_INBOX.x",

@@ -230,7 +230,9 @@ async fn wrong_arguments_are_exceptions_and_call_nobody() {
 async fn an_answer_that_makes_no_sense_is_an_exception() {
     let (script, _) = with_answer(Ok(&[b"no json"])).await;
     assert_eq!(run(&script, "hostServices.kv.keys()").await["kind"], "SyntaxError");
-    for parts in [&[][..], &[&b"1"[..], b"2"]] {
+    static NONE: [&[u8]; 0] = [];
+    static TWO: [&[u8]; 2] = [b"1", b"2"];
+    for parts in [&NONE[..], &TWO] {
         let (script, _) = with_answer(Ok(parts)).await;
         let answer = run(&script, "hostServices.kv.get('k')").await;
         assert_eq!(answer["thrown"], "the host service gave no answer");

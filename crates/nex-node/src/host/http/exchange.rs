@@ -34,8 +34,8 @@ use crate::config::HostHttpConfig;
 /// Headers that a response may have.
 const MAX_RESPONSE_HEADERS: usize = 128;
 
-/// Bytes of a response's head.
-const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// Bytes of a response's headers.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 /// Addresses of one host that are tried.
 const MAX_ATTEMPTS: u32 = 4;
@@ -92,6 +92,9 @@ pub(super) enum ExchangeError {
     /// The request cannot be written.
     #[error("the request cannot be made")]
     Request(#[source] hyper::http::Error),
+    /// The response's headers are larger than any sensible ones.
+    #[error("the response's headers are larger than {MAX_HEADER_BYTES} bytes")]
+    HeadersTooLarge,
     /// The response is larger than allowed.
     #[error("the response is larger than {limit} bytes")]
     TooLarge { limit: usize },
@@ -158,7 +161,7 @@ impl Exchanger {
         let stream = self.connect(url, &host, ticket, deadline).await?;
         let failed = |source| ExchangeError::Http { host: host.clone(), source };
         let mut builder = http1::Builder::new();
-        builder.max_buf_size(MAX_HEAD_BYTES).max_headers(MAX_RESPONSE_HEADERS);
+        builder.max_buf_size(MAX_HEADER_BYTES).max_headers(MAX_RESPONSE_HEADERS);
         let (mut sender, connection) =
             builder.handshake(TokioIo::new(stream)).await.map_err(failed)?;
         let driver = AbortOnDropHandle::new(tokio::spawn(async move {
@@ -166,6 +169,12 @@ impl Exchanger {
             let _ = connection.await;
         }));
         let response = sender.send_request(request(outgoing)?).await.map_err(failed)?;
+        // The buffer's bound is a rough one: what one read brought is parsed beyond it.
+        let sizes =
+            response.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
+        if sizes.sum::<usize>() > MAX_HEADER_BYTES {
+            return Err(ExchangeError::HeadersTooLarge);
+        }
         Ok(Answered { response, host, _driver: driver })
     }
 
