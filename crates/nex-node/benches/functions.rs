@@ -304,7 +304,7 @@ impl Bench {
         let flood = flood(load[0].clone(), "bench.busy", capacity * 10.0, seconds);
         let (poked, flooded) =
             tokio::join!(self.poke(neighbour, Duration::from_secs(seconds)), flood);
-        let Flooded { answered, refused, lost, mut refusals } = flooded;
+        let Flooded { answered, late, refused, lost, mut refusals } = flooded;
         let goodput = answered as f64 / seconds as f64;
         let refusals = spread(&mut refusals);
         let started = Instant::now();
@@ -320,7 +320,7 @@ impl Bench {
             goodput / capacity
         );
         println!(
-            "  refused {refused}, lost {lost}; refusals p50 {:.1} ms p99 {:.1} ms; recovered in {:.1} ms",
+            "  refused {refused}, answered after the flood {late}, lost {lost}; refusals p50 {:.1} ms p99 {:.1} ms; recovered in {:.1} ms",
             refusals.p50 / 1e3,
             refusals.p99 / 1e3,
             recovered.as_secs_f64() * 1e3
@@ -351,6 +351,7 @@ impl Bench {
 
 struct Flooded {
     answered: usize,
+    late: usize,
     refused: usize,
     lost: usize,
     refusals: Vec<Duration>,
@@ -366,7 +367,7 @@ async fn flood(nats: async_nats::Client, subject: &str, rate: f64, seconds: u64)
     let collector = tokio::spawn({
         let (sent, done) = (Arc::clone(&sent), Arc::clone(&done));
         async move {
-            let (mut answered, mut refused, mut refusals) = (0, 0, Vec::new());
+            let (mut answered, mut late, mut refused, mut refusals) = (0, 0, 0, Vec::new());
             loop {
                 let next = tokio::time::timeout(Duration::from_secs(1), answers.next()).await;
                 let Ok(Some(answer)) = next else {
@@ -382,15 +383,14 @@ async fn flood(nats: async_nats::Client, subject: &str, rate: f64, seconds: u64)
                 } else if started.elapsed() <= Duration::from_secs(seconds) {
                     answered += 1;
                 } else {
-                    refused += 0;
+                    late += 1;
                 }
-                if done.load(Ordering::Relaxed)
-                    && answered + refused >= sent.load(Ordering::Relaxed)
-                {
+                let all = answered + late + refused;
+                if done.load(Ordering::Relaxed) && all >= sent.load(Ordering::Relaxed) {
                     break;
                 }
             }
-            (answered, refused, refusals)
+            (answered, late, refused, refusals)
         }
     });
     let mut pace = tokio::time::interval(Duration::from_millis(2));
@@ -405,9 +405,9 @@ async fn flood(nats: async_nats::Client, subject: &str, rate: f64, seconds: u64)
         }
     }
     done.store(true, Ordering::Relaxed);
-    let (answered, refused, refusals) = collector.await.unwrap();
-    let lost = sent.load(Ordering::Relaxed).saturating_sub(answered + refused);
-    Flooded { answered, refused, lost, refusals }
+    let (answered, late, refused, refusals) = collector.await.unwrap();
+    let lost = sent.load(Ordering::Relaxed).saturating_sub(answered + late + refused);
+    Flooded { answered, late, refused, lost, refusals }
 }
 
 async fn run(wanted: Vec<String>) {
