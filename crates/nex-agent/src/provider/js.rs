@@ -14,8 +14,8 @@
 //! So no state goes from call to call, and copying back is off the path of the answer. A host call
 //! suspends only the call that made it: it waits in a stack of its own.
 //!
-//! Rooms: [`instance`] runs the guest, [`imports`] is what the guest may call, [`image`] what it
-//! starts from, [`idle`] which instances wait, [`failure`] and [`excerpt`] what is said.
+//! Rooms: `instance` runs the guest, `imports` is what the guest may call, `image` what it
+//! starts from, `idle` which instances wait, `failure` and `excerpt` what is said.
 
 mod digest;
 mod entropy;
