@@ -197,6 +197,16 @@ async fn a_counter_outlives_its_function() {
 }
 
 #[tokio::test]
+async fn a_component_counts_in_the_same_store() {
+    let nats = TestNats::start().await;
+    let (user, _node) = node(&nats).await;
+    deploy(&user, "wasm/counter.wat", &["--trigger_subject", "count"]).await;
+    for count in 1..=12 {
+        assert_eq!(user.ok(&["call", "count"]).await, count.to_string());
+    }
+}
+
+#[tokio::test]
 async fn notes_are_kept_in_the_object_store() {
     let nats = TestNats::start().await;
     let (user, _node) = node(&nats).await;
