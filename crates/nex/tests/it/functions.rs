@@ -286,6 +286,8 @@ async fn an_echo_in_javascript_is_measured_without_a_word() {
     let case = &told["cases"][0];
     assert_eq!((&case["function"]["calls"], &case["function"]["errors"]), (&40.into(), &0.into()));
     assert_eq!(user.json(&["ps"]).await, Value::Array(vec![]));
+    let table = user.ok(&["bench", "--requests", "20", "--clients", "1", "--size", "1B"]).await;
+    assert!(table.lines().nth(2).unwrap().contains(" JavaScript echo "), "{table}");
 }
 
 /// The Rust source is built for WASI by whoever has that target; what it does is
