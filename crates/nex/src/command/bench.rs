@@ -66,6 +66,7 @@ pub(crate) async fn run(
         measured = plan.measure(global, &client, &target.subject, printer) => measured.map(Some),
         () = signals.next() => Ok(None),
     };
+    let label = deployed.as_ref().map(|deployed| deployed.label().to_owned());
     if let Some(deployed) = deployed {
         deployed.stop(&client).await?;
     }
@@ -73,16 +74,22 @@ pub(crate) async fn run(
         printer.message("interrupted");
         return Ok(Exit::Failed);
     };
-    show(&target, &cases, printer)?;
+    show(&target, label, &cases, printer)?;
     Ok(Exit::Ok)
 }
 
-fn show(target: &Target, cases: &[Case], printer: &mut Printer) -> anyhow::Result<()> {
+fn show(
+    target: &Target,
+    label: Option<String>,
+    cases: &[Case],
+    printer: &mut Printer,
+) -> anyhow::Result<()> {
     let name = target.function.as_ref().map(AsRef::as_ref);
     if printer.wants_json() {
         printer.document(&report::document(name, &target.subject, cases))?;
     } else {
-        printer.table(&report::table(name.unwrap_or(target.subject.as_str()), cases))?;
+        let label = label.as_deref().or(name).unwrap_or(target.subject.as_str());
+        printer.table(&report::table(label, cases))?;
     }
     // One text for each kind of failure, not one for each case.
     let mut told: Vec<&str> = Vec::new();

@@ -197,6 +197,16 @@ async fn a_counter_outlives_its_function() {
 }
 
 #[tokio::test]
+async fn a_component_counts_in_the_same_store() {
+    let nats = TestNats::start().await;
+    let (user, _node) = node(&nats).await;
+    deploy(&user, "wasm/counter.wat", &["--trigger_subject", "count"]).await;
+    for count in 1..=12 {
+        assert_eq!(user.ok(&["call", "count"]).await, count.to_string());
+    }
+}
+
+#[tokio::test]
 async fn notes_are_kept_in_the_object_store() {
     let nats = TestNats::start().await;
     let (user, _node) = node(&nats).await;
@@ -276,6 +286,8 @@ async fn an_echo_in_javascript_is_measured_without_a_word() {
     let case = &told["cases"][0];
     assert_eq!((&case["function"]["calls"], &case["function"]["errors"]), (&40.into(), &0.into()));
     assert_eq!(user.json(&["ps"]).await, Value::Array(vec![]));
+    let table = user.ok(&["bench", "--requests", "20", "--clients", "1", "--size", "1B"]).await;
+    assert!(table.lines().nth(2).unwrap().contains(" JavaScript echo "), "{table}");
 }
 
 /// The Rust source is built for WASI by whoever has that target; what it does is

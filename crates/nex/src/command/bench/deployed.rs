@@ -1,7 +1,6 @@
 //! A function that is deployed only to be measured.
 
-use std::io::Write as _;
-
+use anyhow::Context;
 use nex_client::Client;
 use nex_client::artifact::DEFAULT_BUCKET_BYTES;
 use nex_client::discovery::ResolvedNode;
@@ -19,6 +18,12 @@ use crate::output::Printer;
 /// What is measured when nothing is named.
 const ECHO: &str = include_str!("../../../../../examples/functions/javascript/echo.js");
 
+/// What its file is called: always the same, so that the bucket keeps one.
+const ECHO_FILE: &str = "nex-bench-echo.js";
+
+/// What it is called in the table.
+const ECHO_LABEL: &str = "JavaScript echo";
+
 /// What people see in lists while it runs.
 const DESCRIPTION: &str = "Measured by nex bench, and stopped afterwards";
 
@@ -29,6 +34,7 @@ pub(super) struct Deployed {
     identity: Identity,
     subject: Subject,
     id: Option<WorkloadId>,
+    label: String,
 }
 
 impl Deployed {
@@ -39,14 +45,19 @@ impl Deployed {
         client: &Client,
         printer: &mut Printer,
     ) -> anyhow::Result<Self> {
-        let mut built_in =
-            tempfile::Builder::new().prefix("nex-bench-").suffix(".js").tempfile()?;
+        let folder = tempfile::tempdir()
+            .context("cannot make a temporary folder; set TMPDIR to one you may write")?;
         let file = match &args.file {
             Some(file) => file.clone(),
             None => {
-                built_in.write_all(ECHO.as_bytes())?;
-                built_in.path().to_owned()
+                let file = folder.path().join(ECHO_FILE);
+                std::fs::write(&file, ECHO).context("cannot write into a temporary folder")?;
+                file
             }
+        };
+        let label = match &args.file {
+            Some(file) => file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            None => ECHO_LABEL.to_owned(),
         };
         let source = Source::new(file, DEFAULT_BUCKET_BYTES)?;
         let id = WorkloadId::generate();
@@ -65,7 +76,12 @@ impl Deployed {
         let artifact = source.upload(client, printer).await?;
         let started = launch.start(client, node.id, artifact, &identity).await?;
         let id = started.id();
-        Ok(Self { launch, node, identity, subject, id })
+        Ok(Self { launch, node, identity, subject, id, label })
+    }
+
+    /// What it is called for people: its own name says nothing.
+    pub(super) fn label(&self) -> &str {
+        &self.label
     }
 
     /// What to call.
