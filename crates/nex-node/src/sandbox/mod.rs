@@ -4,6 +4,7 @@
 
 pub mod agent_image;
 mod driver;
+mod embedded_pages;
 mod files;
 mod handle;
 mod host_calls;
