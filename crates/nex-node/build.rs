@@ -83,6 +83,7 @@ fn build(here: &Path, agent: &Path, out: &Path) -> Result<PathBuf, String> {
         agent.join("Cargo.toml"),
         here.join("../nex-protocol/src"),
         here.join("../nex-protocol/Cargo.toml"),
+        here.join("../nex-quickjs"),
         root.join("Cargo.toml"),
         lock.clone(),
     ] {

@@ -2,7 +2,15 @@
 //!
 //! The module is the engine's C sources, a shim (`c/`) and the JavaScript that every script finds
 //! (`js/`). It reaches nothing but what its host gives it: there is no import of WASI, no file, no
-//! environment, no argument. How it is built is told in `build/main.rs`.
+//! environment, no argument. How it is built is told in `build/main.rs`; it is the same bytes on every
+//! machine with the same compiler and C library. To see that, build it twice and compare:
+//!
+//! ```sh
+//! for n in 1 2; do
+//!   XDG_CACHE_HOME=$(mktemp -d) CARGO_TARGET_DIR=/tmp/engine-$n cargo build -p nex-quickjs
+//! done
+//! cmp /tmp/engine-{1,2}/debug/build/nex-quickjs-*/out/quickjs.wasm
+//! ```
 //!
 //! # How a host uses it
 //!
