@@ -34,6 +34,10 @@ use store::{Name, Store};
 /// Most compilations at the same time; each keeps a CPU busy.
 const MAX_COMPILATIONS: usize = 4;
 
+/// How long the engine of scripts may take to be compiled. It is the node's own and ends for sure: on
+/// a machine that is busy with other things it is waited for.
+const SCRIPT_ENGINE_LIMIT: Duration = Duration::from_secs(600);
+
 /// How long the agent may take to say which engine it has.
 const KEY_LIMIT: Duration = Duration::from_secs(10);
 
@@ -98,7 +102,7 @@ impl Compiler {
                 let input = File::open(artifact.path()).map_err(|source| {
                     CompileError::Artifact { path: artifact.path().to_owned(), source }
                 })?;
-                self.compile(store, name, "wasm", input.into()).await
+                self.compile(store, name, "wasm", input.into(), self.inner.time).await
             }
         }
     }
@@ -114,7 +118,8 @@ impl Compiler {
                 Some(found) => Ok(found),
                 None => {
                     let kind = "javascript-engine";
-                    self.compile(store, Name::ScriptEngine, kind, Stdio::null()).await
+                    let (name, limit) = (Name::ScriptEngine, SCRIPT_ENGINE_LIMIT);
+                    self.compile(store, name, kind, Stdio::null(), limit).await
                 }
             }
         });
@@ -154,12 +159,13 @@ impl Compiler {
         name: Name,
         kind: &str,
         input: Stdio,
+        limit: Duration,
     ) -> Result<Compiled, CompileError> {
         let inner = &self.inner;
         // Closed never: the semaphore lives as long as the compiler.
         let _place = inner.places.acquire().await;
         let staging = store.staging()?;
-        let seconds = inner.time.as_secs_f64().ceil().max(1.0).to_string();
+        let seconds = limit.as_secs_f64().ceil().max(1.0).to_string();
         let memory = inner.memory_bytes.to_string();
         let arguments = [
             OsStr::new("compile"),
@@ -173,7 +179,7 @@ impl Compiler {
         ];
         let started = tokio::time::Instant::now();
         let Ended { status, complaint, .. } =
-            run(&inner.agent, &arguments, input, inner.time + GRACE).await?;
+            run(&inner.agent, &arguments, input, limit + GRACE).await?;
         match status.code() {
             Some(0) => {}
             Some(1) => return Err(CompileError::Refused(complaint)),

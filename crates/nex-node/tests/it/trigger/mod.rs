@@ -3,6 +3,7 @@
 
 mod agent;
 mod calls;
+mod javascript;
 mod life;
 mod limits;
 mod micro;
