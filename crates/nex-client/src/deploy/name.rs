@@ -8,7 +8,7 @@ use nex_protocol::name::WorkloadName;
 const MAX_CHARACTERS: usize = 63;
 
 /// File name endings that say what a file is and not what it is called.
-const DROPPED_ENDINGS: [&str; 4] = ["js", "mjs", "wasm", "elf"];
+const DROPPED_ENDINGS: [&str; 5] = ["js", "mjs", "wasm", "wat", "elf"];
 
 /// Name of a file whose name holds nothing usable.
 const NAMELESS: &str = "workload";
@@ -64,6 +64,7 @@ mod tests {
             ("target/release/echo-service", "echo-service"),
             ("Echo Service_v2.js", "echo-service-v2"),
             ("hello.WASM", "hello"),
+            ("hello.wat", "hello"),
             ("my.app", "my-app"),
             ("..hidden..", "hidden"),
             ("42.wasm", "w42"),

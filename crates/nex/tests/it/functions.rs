@@ -106,7 +106,10 @@ async fn a_function_is_deployed_only_to_be_measured() {
     let args = ["bench", "--file", file, "--requests", "40", "--clients", "1,2", "--size", "16B"];
     let told = user.json(&args).await;
     for case in told["cases"].as_array().unwrap() {
-        assert_eq!((&case["function"]["calls"], &case["function"]["errors"]), (&40.into(), &0.into()));
+        assert_eq!(
+            (&case["function"]["calls"], &case["function"]["errors"]),
+            (&40.into(), &0.into())
+        );
     }
     assert_eq!(user.json(&["ps"]).await, Value::Array(vec![]), "it is stopped at the end");
     // As it is when the measurement is interrupted.

@@ -12,6 +12,7 @@ mod documents;
 mod economy;
 mod fake_function;
 mod fake_node;
+mod functions;
 mod go_node;
 mod help;
 mod lifecycle;
