@@ -70,10 +70,8 @@ async fn a_script_answers_messages_and_what_it_does_wrong_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_that_cannot_be_is_refused_with_the_reason() {
-    let functions = FunctionsFile {
-        max_script_bytes: Some(ByteSize::bytes(100)),
-        ..FunctionsFile::default()
-    };
+    let functions =
+        FunctionsFile { max_script_bytes: Some(ByteSize::bytes(100)), ..FunctionsFile::default() };
     let world = world(functions).await;
     let refused = async |text: &str| {
         let artifact = world.upload_bytes("bad", text.as_bytes()).await;
