@@ -21,6 +21,7 @@ use tokio::{
 
 use crate::{
     boot::Metadata,
+    confine::{Inside, Keeper, watch::MemoryWatch},
     diagnostics,
     link::{Inbound, Link, LinkError, Outbox},
     output::capture::{Capture, LogTarget},
@@ -75,6 +76,10 @@ pub struct Agent {
     connecting: Pending<Result<Link, LinkError>>,
     handshake_by: Option<Instant>,
     running: Option<Running>,
+    /// Starts the workload in a sandbox that this agent made.
+    keeper: Option<Keeper>,
+    /// Ends a workload that takes too much memory, where the kernel does not.
+    memory: Option<MemoryWatch>,
     fetching: Option<Fetching>,
     launching: Option<Launching>,
     draining: Pending<()>,
@@ -119,7 +124,7 @@ async fn at(time: Option<Instant>) {
 
 impl Agent {
     /// Lives the agent's whole life; answers its exit code.
-    pub async fn run(metadata: Metadata) -> u8 {
+    pub async fn run(metadata: Metadata, inside: Option<Inside>) -> u8 {
         let signals = match Signals::watch() {
             Ok(signals) => signals,
             Err(error) => {
@@ -145,6 +150,8 @@ impl Agent {
             connecting: None,
             handshake_by: None,
             running: None,
+            memory: inside.as_ref().and_then(|inside| inside.watched_memory).map(MemoryWatch::new),
+            keeper: inside.map(|inside| inside.keeper),
             fetching: None,
             launching: None,
             draining: None,
@@ -195,6 +202,8 @@ impl Agent {
             }
             let retry_at = self.launching.as_ref().map(|launching| launching.again_at);
             let fetch_by = self.fetching.as_ref().map(|fetching| fetching.give_up_at);
+            let memory = self.memory.as_ref().filter(|_| self.running.is_some());
+            let look_at = memory.map(MemoryWatch::due);
             let link = async {
                 match &mut self.link {
                     Some(link) => link.next().await,
@@ -220,6 +229,10 @@ impl Agent {
                     self.grace = None;
                     Some(Event::Elapsed { timer: TimerKind::Grace })
                 }
+                () = at(look_at) => {
+                    self.look_at_memory();
+                    None
+                }
                 () = at(self.kill_deadline) => {
                     self.kill_deadline = None;
                     Some(Event::Elapsed { timer: TimerKind::KillDeadline })
@@ -243,9 +256,19 @@ impl Agent {
         let reaped = tree::reap(Some(running.pid));
         if let Some(exit) = reaped.main {
             self.look_at_children = reaped.tree_gone;
+            // The process that ended was the keeper: it left word of its workload.
+            let told = self.keeper.as_ref().and_then(Keeper::verdict);
+            let exit = told.unwrap_or(exit);
             return Some(Event::Exited { exit });
         }
         reaped.tree_gone.then_some(Event::TreeGone)
+    }
+
+    fn look_at_memory(&mut self) {
+        if self.memory.as_mut().is_some_and(MemoryWatch::look) {
+            tree::kill();
+            self.look_at_children = true;
+        }
     }
 
     fn subject(&self, kind: AgentSubjectKind) -> String {
@@ -344,7 +367,8 @@ impl Agent {
             }
             Effect::AnnounceWorkloadStarted { name } => self.announce_workload_started(name),
             Effect::AnnounceWorkloadStopped { name, code, message } => {
-                self.announce_workload_stopped(name, code, message);
+                let cause = self.memory.as_ref().and_then(MemoryWatch::words);
+                self.announce_workload_stopped(name, code, cause.unwrap_or(message));
             }
             Effect::Launch(order) => return self.begin(order),
             Effect::CancelLaunch => {
@@ -360,11 +384,11 @@ impl Agent {
                 self.reply(&reply, &DeployResponse::refused(reason).encode());
             }
             Effect::ConfirmUndeploy { reply } => self.reply(&reply, b""),
-            Effect::Terminate => {
-                if let Some(running) = &self.running {
-                    tree::terminate(running.pid);
-                }
-            }
+            Effect::Terminate => match (&self.keeper, &self.running) {
+                (Some(keeper), _) => keeper.terminate(),
+                (None, Some(running)) => tree::terminate(running.pid),
+                (None, None) => {}
+            },
             Effect::Kill => {
                 tree::kill();
                 // What had ended before has sent its signal already.

@@ -1,12 +1,13 @@
 //! The agent: runs one workload for a node, beside or inside its sandbox.
 //!
 //! [`session`] decides, [`agent`] does. The rest are the rooms it does it with:
-//! [`boot`] before anything else, [`link`] to the node, [`cache`] where the node offers no file,
+//! [`boot`] before anything else, [`confine`] the sandbox it may make for itself, [`link`] to the node, [`cache`] where the node offers no file,
 //! [`provider`] for the program, [`output`] for what it prints.
 
 pub mod agent;
 pub mod boot;
 pub mod cache;
+pub mod confine;
 pub mod diagnostics;
 pub mod health;
 pub mod link;

@@ -9,6 +9,7 @@ pub mod nats_server;
 mod node;
 pub mod observe;
 pub mod pool;
+pub mod preflight;
 pub mod sandbox;
 mod start_error;
 pub mod state;

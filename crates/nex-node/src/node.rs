@@ -28,12 +28,16 @@ use crate::{
     StartError,
     artifact::{ArtifactCache, ObjectSource},
     bus::{BusConfig, BusLimits, Endpoint, LegacyPolicy},
-    config::{Config, SandboxChoice},
+    config::{Config, SandboxChoice, SandboxKind},
     control::{Handler, Listener, NodeFacts},
     deploy::Deployer,
     observe::{Outbox, Publisher},
     pool::Pool,
-    sandbox::{Launcher, ProcessDriver, StopReason, agent_image::agent_image},
+    sandbox::{
+        Driver, Launcher, NamespaceDriver, ProcessDriver, StopReason,
+        agent_image::agent_image,
+        namespace::{CgroupSupport, Cgroups, remove_leftovers},
+    },
     state::StateDir,
     workload::{Snapshot, Table},
 };
@@ -115,10 +119,6 @@ impl Node {
     pub async fn start(config: Config, nats: async_nats::Client) -> Result<Self, StartError> {
         let started_at = Instant::now();
         let config = Arc::new(config);
-        let sandbox = config.sandbox;
-        if sandbox != SandboxChoice::Process {
-            return Err(StartError::NoIsolation(sandbox));
-        }
         let state = StateDir::open(config.state_dir.as_deref()).map_err(StartError::State)?;
         let identity = state.identity();
         let node = NodeId::try_from(identity.node.public()).map_err(|_| StartError::Identity)?;
@@ -132,7 +132,7 @@ impl Node {
             config.limits.max_artifact_bytes,
         )
         .map_err(StartError::Cache)?;
-        let driver = process_driver(&config, &state)?;
+        let driver = driver(&config, &state, vec![cache.folder()]).await?;
         let endpoint = Endpoint::start(BusConfig {
             unix: state.bus_socket().to_owned(),
             tcp: config.bus_tcp,
@@ -159,7 +159,7 @@ impl Node {
         let publisher = Publisher::new(node, outbox);
         let sandboxes = TaskTracker::new();
         let launcher = Launcher {
-            driver: Arc::new(driver),
+            driver: Arc::clone(&driver),
             endpoint: endpoint.clone(),
             publisher: publisher.clone(),
             dir: state.sandboxes(),
@@ -176,7 +176,8 @@ impl Node {
             id: node,
             xkey: xkey.public(),
             started_at,
-            tags: tags(&config, &name),
+            tags: tags(&config, driver.kind(), &name),
+            sandbox: driver.kind(),
         });
         let handler = Arc::new(Handler {
             facts: Arc::clone(&facts),
@@ -242,6 +243,11 @@ impl Node {
     /// The checked configuration that it runs with.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What its workloads are put into.
+    pub fn sandbox(&self) -> SandboxKind {
+        self.facts.sandbox
     }
 
     /// Where it keeps its state.
@@ -361,23 +367,54 @@ async fn beat(handler: Arc<Handler>, publisher: Publisher, stop: CancellationTok
     }
 }
 
-/// The agent to run: the one that travels with the node, or the operator's.
-fn process_driver(config: &Config, state: &StateDir) -> Result<ProcessDriver, StartError> {
-    let Some(agent) = &config.agent_path else {
-        let agent = agent_image().materialize(&state.agents()).map_err(StartError::Agent)?;
-        return Ok(ProcessDriver::new(agent));
-    };
-    if !agent.is_file() {
-        return Err(StartError::NoSuchAgent(agent.clone()));
+/// What makes the sandboxes that the configuration asks for, and nothing weaker. Agents find
+/// artifacts in the folders `artifacts`.
+async fn driver(
+    config: &Config,
+    state: &StateDir,
+    artifacts: Vec<PathBuf>,
+) -> Result<Arc<dyn Driver>, StartError> {
+    let choice = config.sandbox;
+    match choice {
+        SandboxChoice::Process | SandboxChoice::Namespace | SandboxChoice::Auto => {}
+        SandboxChoice::Firecracker | SandboxChoice::Qemu => {
+            return Err(StartError::NotBuilt(choice));
+        }
     }
-    Ok(if config.legacy_agents {
-        ProcessDriver::legacy(agent.clone())
-    } else {
-        ProcessDriver::new(agent.clone())
-    })
+    let agent = match &config.agent_path {
+        None => agent_image().materialize(&state.agents()).map_err(StartError::Agent)?,
+        Some(agent) if agent.is_file() => agent.clone(),
+        Some(agent) => return Err(StartError::NoSuchAgent(agent.clone())),
+    };
+    let legacy = config.legacy_agents && config.agent_path.is_some();
+    match choice {
+        SandboxChoice::Process if legacy => Ok(Arc::new(ProcessDriver::legacy(agent))),
+        SandboxChoice::Process => Ok(Arc::new(ProcessDriver::new(agent))),
+        _ if legacy => Err(StartError::LegacyIsolation(choice)),
+        _ => {
+            remove_leftovers(&state.sandboxes());
+            let cgroups = Cgroups::open(state.path());
+            let settings = config.namespace.clone();
+            let driver = NamespaceDriver::new(agent, artifacts, settings, cgroups)
+                .map_err(StartError::ArtifactFolder)?;
+            let probed = driver.probe(&state.sandboxes()).await;
+            probed.map_err(|source| StartError::NoIsolation {
+                choice,
+                remedy: crate::preflight::remedy_for_namespaces(),
+                source,
+            })?;
+            if let CgroupSupport::None { why } = driver.cgroups().support() {
+                tracing::warn!(
+                    why,
+                    "no cgroup for sandboxes: limits hold for single processes only; see nex doctor"
+                );
+            }
+            Ok(Arc::new(driver))
+        }
+    }
 }
 
-fn tags(config: &Config, name: &str) -> BTreeMap<String, String> {
+fn tags(config: &Config, sandbox: SandboxKind, name: &str) -> BTreeMap<String, String> {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let own = [
         (NodeTag::Os, go_os(std::env::consts::OS).to_owned()),
@@ -385,7 +422,7 @@ fn tags(config: &Config, name: &str) -> BTreeMap<String, String> {
         (NodeTag::CpuCount, cpus.to_string()),
         (NodeTag::NodeName, name.to_owned()),
     ];
-    let unsandboxed = config.sandbox == SandboxChoice::Process;
+    let unsandboxed = sandbox == SandboxKind::Process;
     config
         .tags
         .clone()

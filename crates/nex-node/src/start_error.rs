@@ -3,19 +3,43 @@
 use std::path::PathBuf;
 
 use crate::{
-    artifact::ArtifactError, bus::BusError, config::SandboxChoice,
-    sandbox::agent_image::AgentImageError, state::StateError,
+    artifact::ArtifactError,
+    bus::BusError,
+    config::SandboxChoice,
+    sandbox::{LaunchError, agent_image::AgentImageError},
+    state::StateError,
 };
 
 /// Why a node did not start. The text of an error with its sources is one line
 /// that names the cause and the next step.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Workloads would have to be isolated, and this version cannot.
+    /// Workloads would have to be isolated in a way that this version cannot.
     #[error(
-        "sandbox '{0}' is not available: this version of Nex cannot isolate workloads yet; if you trust the programs you run, start the node with --sandbox process (in a file: \"sandbox\": \"process\")"
+        "sandbox '{0}' is not part of this version of Nex; use --sandbox namespace (in a file: \"sandbox\": \"namespace\")"
     )]
-    NoIsolation(SandboxChoice),
+    NotBuilt(SandboxChoice),
+    /// Workloads would have to be isolated, and this machine does not let this user.
+    #[error(
+        "sandbox '{choice}' does not work here; {remedy}; or, if you trust the programs you run, isolate nothing with --sandbox process"
+    )]
+    NoIsolation {
+        /// What was asked for.
+        choice: SandboxChoice,
+        /// What to do about it.
+        remedy: String,
+        /// What the kernel refused.
+        #[source]
+        source: LaunchError,
+    },
+    /// Agents of the old protocol cannot shut themselves in.
+    #[error(
+        "agents of the old protocol run with --sandbox process only, not with '{0}'; leave out legacy_agents and agent_path to use the built-in agent"
+    )]
+    LegacyIsolation(SandboxChoice),
+    /// The sandboxes' users could not be let to the artifacts.
+    #[error("the folder of artifacts cannot be opened to the sandboxes' users")]
+    ArtifactFolder(#[source] std::io::Error),
     /// The state directory.
     #[error("the state directory cannot be used")]
     State(#[source] StateError),

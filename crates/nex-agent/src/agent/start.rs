@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{Agent, Launching, sid};
 use crate::cache::{CacheError, Fetch, Outgoing, Progress};
-use crate::provider::elf::{Child, ElfError, Launch, LaunchError, Program};
+use crate::provider::elf::{Child, ElfError, Launch, LaunchError, Linkage, Program};
 use crate::session::{Artifact, Event, Order, one_line};
 
 /// How long the object store may be silent.
@@ -158,8 +158,15 @@ impl Agent {
 
     fn start(&mut self, order: &Order, program: &Path) -> Result<Child, StartError> {
         let (Artifact::File { size, .. } | Artifact::Cache { size, .. }) = order.artifact;
-        check(program, size)?;
-        let directory = self.working_directory()?;
+        let file = open(program, size)?;
+        let linkage = Program::read(&file).map_err(StartError::Elf)?;
+        let directory = match &self.keeper {
+            Some(keeper) => keeper.directory().to_owned(),
+            None => {
+                linkage.check_loader(Path::new("/")).map_err(StartError::Elf)?;
+                self.working_directory()?
+            }
+        };
         let launch = Launch {
             program,
             name: &order.argv0,
@@ -167,7 +174,16 @@ impl Agent {
             environment: &order.environment,
             directory: &directory,
         };
-        launch.start().map_err(StartError::Launch)
+        let Some(keeper) = &self.keeper else {
+            return launch.start().map_err(StartError::Launch);
+        };
+        launch.start_with(keeper, &file).map_err(|error| match (error, linkage.linkage) {
+            // The file itself is open: what is not there is the loader it names.
+            (LaunchError::NotFound, Linkage::Dynamic { loader }) => {
+                StartError::Elf(ElfError::NoLoader(loader))
+            }
+            (error, _) => StartError::Launch(error),
+        })
     }
 
     /// The workload's folder: the one that the node gave, or one of its own.
@@ -204,13 +220,12 @@ fn make_folder(path: &Path) -> Result<(), StartError> {
     made.map_err(|error| StartError::Directory(path.to_owned(), error))
 }
 
-fn check(path: &Path, expected: u64) -> Result<(), StartError> {
-    let open = |error| StartError::Open(path.to_owned(), error);
-    let file = File::open(path).map_err(open)?;
-    let found = file.metadata().map_err(open)?.len();
+fn open(path: &Path, expected: u64) -> Result<File, StartError> {
+    let failed = |error| StartError::Open(path.to_owned(), error);
+    let file = File::open(path).map_err(failed)?;
+    let found = file.metadata().map_err(failed)?.len();
     if found != expected {
         return Err(StartError::Size { found, expected });
     }
-    let program = Program::read(&file).map_err(StartError::Elf)?;
-    program.check_loader(Path::new("/")).map_err(StartError::Elf)
+    Ok(file)
 }

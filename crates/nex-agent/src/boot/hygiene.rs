@@ -31,7 +31,7 @@ pub fn prepare() -> io::Result<()> {
 /// A parent's ignored and blocked signals survive `execve`: `nohup` and careless supervisors
 /// would make a workload that cannot be terminated.
 #[allow(unsafe_code)]
-fn reset_signals() {
+pub(crate) fn reset_signals() {
     // All zero is the kernel's `struct sigaction` for the default, on every architecture. The
     // system call and not `signal`, because glibc keeps 32 and 33 for itself and refuses to touch
     // them, ignored or not.
@@ -53,6 +53,22 @@ fn reset_signals() {
     unsafe {
         libc::signal(libc::SIGPIPE, libc::SIG_IGN);
     }
+    unblock_signals();
+}
+
+/// What a program is born with, if [`reset_signals`] was called in a process before it: nothing
+/// ignored, nothing blocked. Allocates nothing.
+#[allow(unsafe_code)]
+pub(crate) fn default_signals() {
+    // SAFETY: a constant, no handler.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
+    unblock_signals();
+}
+
+#[allow(unsafe_code)]
+fn unblock_signals() {
     // SAFETY: the set lives on this stack and is made before it is read.
     unsafe {
         let mut none = std::mem::zeroed::<libc::sigset_t>();

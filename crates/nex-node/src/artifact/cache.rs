@@ -171,6 +171,11 @@ impl ArtifactCache {
         Ok(cache)
     }
 
+    /// The folder that holds the artifacts' files and nothing else.
+    pub fn folder(&self) -> PathBuf {
+        self.inner.dir.join("sha256")
+    }
+
     /// The largest artifact taken, bytes.
     pub fn max_artifact(&self) -> u64 {
         self.inner.max_artifact

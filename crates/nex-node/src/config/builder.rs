@@ -137,6 +137,18 @@ impl ConfigBuilder {
         self
     }
 
+    /// Memory of each sandbox, MiB.
+    pub fn memory_mib(mut self, mebibytes: u32) -> Self {
+        self.file.machine_template.get_or_insert_default().memsize_mib = Some(mebibytes);
+        self
+    }
+
+    /// Show workloads in namespace sandboxes the host's libraries.
+    pub fn host_libraries(mut self, show: bool) -> Self {
+        self.file.namespace.get_or_insert_default().host_libraries = Some(show);
+        self
+    }
+
     /// Lines of output of one workload that are published, per second.
     pub fn log_lines_per_second(mut self, lines: u32) -> Self {
         self.file.logs.get_or_insert_default().lines_per_second = Some(lines);

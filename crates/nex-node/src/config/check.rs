@@ -9,12 +9,16 @@ use std::{
 };
 
 use nex_protocol::{
-    config::{ByteSize, NodeConfigFile, PublicNatsServerFile, SandboxChoice, TokenBucketFile},
+    config::{
+        ByteSize, NamespaceNetwork, NodeConfigFile, PublicNatsServerFile, SandboxChoice,
+        TokenBucketFile,
+    },
     control::WorkloadType,
 };
 
 use super::{
-    ArtifactCacheConfig, Config, Limits, LogLimits, PublicNatsServer, Settings, defaults,
+    ArtifactCacheConfig, Config, Limits, LogLimits, NamespaceSettings, PublicNatsServer, Settings,
+    defaults,
     document::describe_text,
     paths,
     problem::{Origin, Place, Problem, ProblemKind, Warning, WarningKind},
@@ -33,6 +37,9 @@ const NAME_TAG: &str = "node_name";
 const MAX_TAGS: usize = 64;
 const MAX_TAG_BYTES: usize = 128;
 const MAX_TAG_VALUE_BYTES: usize = 1024;
+
+/// A smaller folder for a workload's files is of no use, bytes.
+const MIN_SCRATCH_BYTES: u64 = 64 << 10;
 
 /// Longest name of a node or a server, bytes.
 const MAX_NAME_BYTES: usize = 64;
@@ -295,6 +302,29 @@ impl Checker<'_> {
         }
     }
 
+    /// What a namespace sandbox is made of.
+    fn namespace(&mut self, file: &NodeConfigFile) -> NamespaceSettings {
+        let namespace = file.namespace.clone().unwrap_or_default();
+        let size = file.machine_template.clone().unwrap_or_default();
+        let scratch_bytes = namespace.scratch_bytes.map_or(0, ByteSize::as_u64);
+        if scratch_bytes < MIN_SCRATCH_BYTES {
+            let found = ByteSize::bytes(scratch_bytes).to_string();
+            let expected = format!("at least {}", ByteSize::bytes(MIN_SCRATCH_BYTES));
+            let kind = ProblemKind::Unexpected { found, expected };
+            self.problem("namespace.scratch_bytes", kind);
+        }
+        NamespaceSettings {
+            network: namespace.network.unwrap_or(NamespaceNetwork::None),
+            rootfs: namespace.rootfs.map(PathBuf::from),
+            host_libraries: namespace.host_libraries.unwrap_or(true),
+            max_processes: namespace.max_processes.unwrap_or(1),
+            max_open_files: namespace.max_open_files.unwrap_or(16),
+            scratch_bytes,
+            memory_bytes: u64::from(size.memsize_mib.unwrap_or(32)) << 20,
+            cpus: size.vcpu_count.unwrap_or(1),
+        }
+    }
+
     /// Reads a file that has its defaults.
     fn settings(&mut self, file: &mut NodeConfigFile) -> Settings {
         let limits = file.limits.clone().unwrap_or_default();
@@ -340,6 +370,7 @@ impl Checker<'_> {
                 lines_per_second: logs.lines_per_second.unwrap_or(u32::MAX),
                 bytes_per_second: bytes(logs.bytes_per_second),
             },
+            namespace: self.namespace(file),
             stop_grace: milliseconds(file.stop_grace_ms),
             drain_deadline: milliseconds(file.drain_deadline_ms),
             public_nats_server: file

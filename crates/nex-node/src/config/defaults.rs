@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use nex_protocol::config::{
-    ArtifactCacheFile, ByteSize, CniFile, LimitsFile, LogsFile, MachineTemplateFile,
-    NodeConfigFile, PublicNatsServerFile,
+    ArtifactCacheFile, ByteSize, CniFile, LimitsFile, LogsFile, MachineTemplateFile, NamespaceFile,
+    NamespaceNetwork, NodeConfigFile, PublicNatsServerFile,
 };
 
 use super::surroundings::Surroundings;
@@ -26,6 +26,7 @@ pub(super) fn fill(file: NodeConfigFile, surroundings: &Surroundings) -> NodeCon
     let texts = |list: &[&str]| Some(list.iter().map(|text| (*text).to_owned()).collect());
     let cni = file.cni.unwrap_or_default();
     let template = file.machine_template.unwrap_or_default();
+    let namespace = file.namespace.unwrap_or_default();
     let limits = file.limits.unwrap_or_default();
     let cache = file.artifact_cache.unwrap_or_default();
     let logs = file.logs.unwrap_or_default();
@@ -67,6 +68,14 @@ pub(super) fn fill(file: NodeConfigFile, surroundings: &Surroundings) -> NodeCon
         machine_template: Some(MachineTemplateFile {
             vcpu_count: template.vcpu_count.or(Some(1)),
             memsize_mib: template.memsize_mib.or(Some(256)),
+        }),
+        namespace: Some(NamespaceFile {
+            network: namespace.network.or(Some(NamespaceNetwork::None)),
+            rootfs: namespace.rootfs,
+            host_libraries: namespace.host_libraries.or(Some(true)),
+            max_processes: namespace.max_processes.or(Some(256)),
+            max_open_files: namespace.max_open_files.or(Some(1024)),
+            scratch_bytes: namespace.scratch_bytes.or(Some(ByteSize::mebibytes(64))),
         }),
         cni: Some(CniFile {
             bin_path: cni.bin_path.or_else(|| searched("/opt/cni/bin")),

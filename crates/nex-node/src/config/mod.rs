@@ -29,13 +29,14 @@ mod tests;
 
 pub use builder::ConfigBuilder;
 pub use load::{Overrides, from_text, from_value, load};
-pub use nex_protocol::config::SandboxChoice;
+pub use nex_protocol::config::{NamespaceNetwork, SandboxChoice};
 pub use problem::{
     ConfigError, Origin, Place, Position, Problem, ProblemKind, Problems, SyntaxError, Warning,
     WarningKind,
 };
 pub use settings::{
-    ArtifactCacheConfig, Config, Limits, LogLimits, PublicNatsServer, SandboxKind, Settings,
+    ArtifactCacheConfig, Config, Limits, LogLimits, NamespaceSettings, PublicNatsServer,
+    SandboxKind, Settings,
 };
 pub use surroundings::default_state_dir;
-pub(crate) use surroundings::{runtime_dir, search_path};
+pub(crate) use surroundings::{runtime_dir, search_path, variable};

@@ -9,7 +9,7 @@ use std::{
 };
 
 use nex_protocol::{
-    config::{NodeConfigFile, SandboxChoice},
+    config::{NamespaceNetwork, NodeConfigFile, SandboxChoice},
     control::WorkloadType,
     key::{CurvePublicKey, PublicKey},
 };
@@ -21,6 +21,8 @@ use super::Place;
 pub enum SandboxKind {
     /// A plain child process: no isolation.
     Process,
+    /// Linux namespaces, seccomp, landlock and cgroups.
+    Namespace,
 }
 
 impl SandboxKind {
@@ -28,6 +30,7 @@ impl SandboxKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Process => "process",
+            Self::Namespace => "namespace",
         }
     }
 }
@@ -105,12 +108,35 @@ pub struct Settings {
     pub artifact_cache: ArtifactCacheConfig,
     /// How much output of a workload is published.
     pub logs: LogLimits,
+    /// What namespace sandboxes are made of.
+    pub namespace: NamespaceSettings,
     /// From SIGTERM to SIGKILL when a workload is stopped.
     pub stop_grace: Duration,
     /// How long a stopping node waits for its workloads.
     pub drain_deadline: Duration,
     /// A nats-server to start with the node.
     pub public_nats_server: Option<PublicNatsServer>,
+}
+
+/// What a namespace sandbox is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespaceSettings {
+    /// Its network.
+    pub network: NamespaceNetwork,
+    /// The root of workloads.
+    pub rootfs: Option<PathBuf>,
+    /// Without one: show them the host's libraries.
+    pub host_libraries: bool,
+    /// Processes and threads of a workload.
+    pub max_processes: u32,
+    /// Open files of each process.
+    pub max_open_files: u32,
+    /// Size of each writable folder, bytes.
+    pub scratch_bytes: u64,
+    /// Memory of a workload, bytes.
+    pub memory_bytes: u64,
+    /// How many processors' time a sandbox may take.
+    pub cpus: u32,
 }
 
 /// What a node admits.

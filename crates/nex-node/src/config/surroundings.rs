@@ -31,6 +31,11 @@ fn directory(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
+/// A variable of the environment, for those who look for programs and folders in several.
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
 /// Where programs are looked up, for agents that need it.
 pub(crate) fn search_path() -> Option<OsString> {
     std::env::var_os("PATH")

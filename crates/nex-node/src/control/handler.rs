@@ -27,7 +27,7 @@ use tokio::time::Instant;
 
 use super::refusal::{Refusal, StopError};
 use crate::{
-    config::Config,
+    config::{Config, SandboxKind},
     deploy::{Deployer, Received, unix_now},
     observe::Publisher,
     sandbox::StopReason,
@@ -41,6 +41,7 @@ pub(crate) struct NodeFacts {
     pub xkey: CurvePublicKey,
     pub started_at: Instant,
     pub tags: BTreeMap<String, String>,
+    pub sandbox: SandboxKind,
 }
 
 /// Answers control requests.
@@ -205,7 +206,7 @@ impl Handler {
         let machines = snapshot
             .iter()
             .filter(|status| status.workload.namespace == *namespace)
-            .map(summary)
+            .map(|status| summary(status, self.facts.sandbox))
             .collect();
         let reply = InfoResponse {
             version: crate::VERSION.to_owned(),
@@ -298,13 +299,14 @@ fn check_target(asked: NodeId, this: NodeId) -> Result<(), Refusal> {
     if asked == this { Ok(()) } else { Err(Refusal::OtherNode { asked, this }) }
 }
 
-fn summary(status: &Status) -> MachineSummary {
+fn summary(status: &Status, sandbox: SandboxKind) -> MachineSummary {
     let workload = &status.workload;
     MachineSummary {
         id: workload.id.to_string(),
         healthy: status.running,
         uptime: format_uptime(workload.deployed_at.elapsed()),
         namespace: workload.namespace.to_string(),
+        sandbox: Some(sandbox.as_str().to_owned()),
         workload: WorkloadSummary {
             name: workload.name.to_string(),
             description: workload.description.clone(),

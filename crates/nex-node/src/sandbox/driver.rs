@@ -57,6 +57,11 @@ pub trait Machine: Send {
 
     /// What the agent last complained about, for the error of a failed boot.
     fn last_words(&self) -> Option<String>;
+
+    /// Why the kernel ended what ran in this machine, if it did and says so.
+    fn cause_of_death(&self) -> Option<String> {
+        None
+    }
 }
 
 /// How an agent gets at its artifact.
@@ -99,6 +104,12 @@ pub enum LaunchError {
         #[source]
         source: std::io::Error,
     },
+    /// The sandbox's cgroup could not be made.
+    #[error("the sandbox's cgroup cannot be made")]
+    Cgroup(#[source] std::io::Error),
+    /// The kernel refused a part of the sandbox.
+    #[error("the sandbox cannot be made: {0}")]
+    Isolation(String),
     /// The bus would not take one more agent.
     #[error("the node's bus has no seat for another agent")]
     NoSeat(#[source] crate::bus::BusError),

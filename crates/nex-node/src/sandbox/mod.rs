@@ -6,11 +6,13 @@ pub mod agent_image;
 mod driver;
 mod handle;
 pub mod lifecycle;
+pub mod namespace;
 mod process;
 mod process_tree;
 mod task;
 
 pub use driver::{ArtifactAccess, Boot, Driver, LaunchError, Machine};
 pub use handle::{DeployFailure, Ending, SandboxHandle, StopReason, Stopper, WorkloadExit};
+pub use namespace::NamespaceDriver;
 pub use process::ProcessDriver;
 pub(crate) use task::Launcher;

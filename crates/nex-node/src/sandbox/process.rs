@@ -128,6 +128,19 @@ impl ProcessMachine {
     }
 }
 
+impl Drop for ProcessMachine {
+    fn drop(&mut self) {
+        // Only a machine that nobody wanted any more when it was ready.
+        let Some(child) = self.child.take() else { return };
+        if let Some(pid) =
+            child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw)
+        {
+            kill_tree(pid);
+        }
+        self.remove_dir();
+    }
+}
+
 impl Machine for ProcessMachine {
     fn exited(&mut self) -> BoxFuture<'_, String> {
         Box::pin(async move {

@@ -81,7 +81,10 @@ impl Launcher {
             tcp: self.endpoint.tcp(),
             dir: self.dir.join(id.to_string()),
         };
-        let machine = self.driver.launch(&boot).await?;
+        // To its end, even if nobody waits any more: half a machine would be nobody's.
+        let driver = Arc::clone(&self.driver);
+        let launched = self.tasks.spawn(async move { driver.launch(&boot).await }).await;
+        let machine = launched.map_err(|panic| LaunchError::NoHandshake(panic.to_string()))??;
 
         let (commands, queue) = mpsc::channel(COMMAND_QUEUE);
         let (ending, ended) = watch::channel(None);
@@ -483,6 +486,12 @@ impl Task {
                     code: -1,
                     message: trouble.unwrap_or_else(|| "killed with its sandbox".to_owned()),
                 });
+                // A program that ended in order has survived whatever was killed beside it.
+                if exit.code != 0
+                    && let Some(cause) = self.machine.cause_of_death()
+                {
+                    exit.message = cause;
+                }
                 if let Some(tag) = &self.workload {
                     self.publisher.workload_stopped(tag, exit, self.stop_reason);
                     self.publisher.node_log(tag, LogLevel::DEBUG, "Workload stopped");

@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
+use nex_node::config::SandboxChoice;
 use nex_protocol::log::{LogLevel, LogLine};
 use nex_testkit::{Collector, DEADLINE, process, wait_until};
 
-use crate::world::{World, compile};
+use crate::world::{World, compile, in_each_sandbox};
+
+in_each_sandbox! {
+    a_flood_is_bounded_counted_and_holds_up_nobody,
+}
 
 const FLOOD: &str = r#"
 #include <string.h>
@@ -25,9 +30,8 @@ int main(void) {
 }
 "#;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_flood_is_bounded_counted_and_holds_up_nobody() {
-    let world = World::with(|config| config.log_lines_per_second(200)).await;
+async fn a_flood_is_bounded_counted_and_holds_up_nobody(sandbox: SandboxChoice) {
+    let world = World::with(|config| config.sandbox(sandbox).log_lines_per_second(200)).await;
     let flood = compile(world.dir.path(), "flood", FLOOD);
     let tick = compile(world.dir.path(), "tick", TICK);
     let nats = world.nats.client().await;

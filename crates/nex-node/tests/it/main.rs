@@ -15,6 +15,7 @@ mod bus;
 mod flood;
 mod go;
 mod hostile;
+mod isolation;
 mod nats_server;
 mod services;
 mod world;

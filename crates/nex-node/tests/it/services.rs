@@ -3,10 +3,21 @@
 use std::{collections::HashSet, path::Path, time::Duration};
 
 use futures_util::future::join_all;
+use nex_node::config::SandboxChoice;
 use nex_protocol::{event::RawEvent, log::LogLine};
 use nex_testkit::{Collector, DEADLINE, process, wait_until};
 
-use crate::world::{World, compile};
+use crate::world::{World, compile, in_each_sandbox};
+
+in_each_sandbox! {
+    a_service_runs_says_what_it_says_and_ends,
+    stop_ends_even_what_ignores_sigterm_and_publishes_once,
+    twenty_four_deploys_at_once_with_a_pool_of_one,
+    deploys_one_after_the_other_leave_nothing_behind,
+    an_essential_service_comes_back_under_its_id,
+    a_lame_duck_refuses_work_and_keeps_what_runs,
+    a_nats_outage_stops_no_workload_and_control_comes_back,
+}
 
 const SLEEPER: &str = r"
 #include <unistd.h>
@@ -49,9 +60,8 @@ fn text(message: &async_nats::Message) -> String {
     LogLine::decode(&message.payload).unwrap().text.trim_end().to_owned()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_service_runs_says_what_it_says_and_ends() {
-    let world = World::start().await;
+async fn a_service_runs_says_what_it_says_and_ends(sandbox: SandboxChoice) {
+    let world = World::of(sandbox).await;
     let show = compile(world.dir.path(), "show", SHOW);
     let nats = world.nats.client().await;
     let mut logs = Collector::new(&nats, "$NEX.logs.>").await;
@@ -96,9 +106,9 @@ async fn a_service_runs_says_what_it_says_and_ends() {
     assert!(world.end().await.clean);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn stop_ends_even_what_ignores_sigterm_and_publishes_once() {
-    let world = World::with(|config| config.stop_grace(Duration::from_millis(200))).await;
+async fn stop_ends_even_what_ignores_sigterm_and_publishes_once(sandbox: SandboxChoice) {
+    let world =
+        World::with(|config| config.sandbox(sandbox).stop_grace(Duration::from_millis(200))).await;
     let stubborn = compile(world.dir.path(), "stubborn", STUBBORN);
     let nats = world.nats.client().await;
     let mut logs = Collector::new(&nats, "$NEX.logs.>").await;
@@ -118,9 +128,8 @@ async fn stop_ends_even_what_ignores_sigterm_and_publishes_once() {
     world.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn twenty_four_deploys_at_once_with_a_pool_of_one() {
-    let world = World::start().await;
+async fn twenty_four_deploys_at_once_with_a_pool_of_one(sandbox: SandboxChoice) {
+    let world = World::of(sandbox).await;
     let sleeper = compile(world.dir.path(), "sleeper", SLEEPER);
     let artifact = world.upload("sleeper", &sleeper).await;
     let deploys = (0..24).map(|n| {
@@ -146,9 +155,8 @@ async fn twenty_four_deploys_at_once_with_a_pool_of_one() {
     assert!(world.end().await.clean);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn deploys_one_after_the_other_leave_nothing_behind() {
-    let world = World::start().await;
+async fn deploys_one_after_the_other_leave_nothing_behind(sandbox: SandboxChoice) {
+    let world = World::of(sandbox).await;
     let sleeper = compile(world.dir.path(), "sleeper", SLEEPER);
     let artifact = world.upload("sleeper", &sleeper).await;
     let own = std::process::id();
@@ -185,9 +193,8 @@ fn belongs_to(pid: u32, state: &Path) -> bool {
     std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(state))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_essential_service_comes_back_under_its_id() {
-    let world = World::start().await;
+async fn an_essential_service_comes_back_under_its_id(sandbox: SandboxChoice) {
+    let world = World::of(sandbox).await;
     let program = compile(
         world.dir.path(),
         "short",
@@ -205,9 +212,8 @@ async fn an_essential_service_comes_back_under_its_id() {
     assert!(world.end().await.clean);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lame_duck_refuses_work_and_keeps_what_runs() {
-    let world = World::start().await;
+async fn a_lame_duck_refuses_work_and_keeps_what_runs(sandbox: SandboxChoice) {
+    let world = World::of(sandbox).await;
     let sleeper = compile(world.dir.path(), "sleeper", SLEEPER);
     let id = world.run(world.service("sleeper", &sleeper).await).await;
     let nats = world.nats.client().await;
@@ -218,7 +224,8 @@ async fn a_lame_duck_refuses_work_and_keeps_what_runs() {
     assert!(refused.to_string().contains("lame duck"), "{refused}");
     let ping = world.client.ping_node(world.node.id()).await.unwrap();
     assert_eq!(ping.tags.get("nex.lameduck").map(String::as_str), Some("true"));
-    assert_eq!(ping.tags.get("nex.unsafe").map(String::as_str), Some("true"));
+    let unsafe_tag = (sandbox == SandboxChoice::Process).then_some("true");
+    assert_eq!(ping.tags.get("nex.unsafe").map(String::as_str), unsafe_tag);
     assert_eq!(ping.running_machines, 1);
     assert!(world.node.workloads().get(id).is_some());
     let report = world.end().await;
@@ -226,9 +233,8 @@ async fn a_lame_duck_refuses_work_and_keeps_what_runs() {
     assert_eq!(report.workloads, 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_nats_outage_stops_no_workload_and_control_comes_back() {
-    let mut world = World::start().await;
+async fn a_nats_outage_stops_no_workload_and_control_comes_back(sandbox: SandboxChoice) {
+    let mut world = World::of(sandbox).await;
     let sleeper = compile(world.dir.path(), "sleeper", SLEEPER);
     let id = world.run(world.service("sleeper", &sleeper).await).await;
     world.nats.kill();

@@ -47,6 +47,11 @@ impl World {
         Self::on(TestNats::start().await, configure).await
     }
 
+    /// A world whose node puts workloads into sandboxes of this kind.
+    pub(crate) async fn of(sandbox: SandboxChoice) -> Self {
+        Self::with(|config| config.sandbox(sandbox)).await
+    }
+
     pub(crate) async fn on(
         nats: TestNats,
         configure: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
@@ -134,14 +139,57 @@ impl World {
 
 /// Compiles a C program, statically, into `dir`.
 pub(crate) fn compile(dir: &Path, name: &str, source: &str) -> std::path::PathBuf {
+    compile_with(dir, name, source, &["-static"])
+}
+
+/// Compiles a C program with these options of the linker's.
+pub(crate) fn compile_with(
+    dir: &Path,
+    name: &str,
+    source: &str,
+    options: &[&str],
+) -> std::path::PathBuf {
     let program = dir.join(name);
     let file = dir.join(format!("{name}.c"));
     std::fs::write(&file, source).unwrap();
     let status = Command::new("cc")
-        .args(["-O1", "-static", "-o"])
+        .args(["-O1", "-o"])
         .args([&program, &file])
+        .args(options)
         .status()
         .expect("a C compiler (`cc`) is needed by the tests");
     assert!(status.success());
     program
+}
+
+/// Runs tests once for each kind of sandbox: `on_process::name`, `on_namespace::name`. Each is an
+/// async function that takes the kind.
+macro_rules! in_each_sandbox {
+    ($($test:ident),* $(,)?) => {
+        mod on_process {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test(nex_node::config::SandboxChoice::Process).await;
+            })*
+        }
+        mod on_namespace {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                if crate::world::has_namespaces() {
+                    super::$test(nex_node::config::SandboxChoice::Namespace).await;
+                }
+            })*
+        }
+    };
+}
+pub(crate) use in_each_sandbox;
+
+/// Whether this machine lets this user make namespaces; says loudly if not.
+pub(crate) fn has_namespaces() -> bool {
+    let made = Command::new("unshare").args(["-Urmpnf", "true"]).output();
+    let works = made.is_ok_and(|output| output.status.success());
+    if !works {
+        eprintln!("SKIPPED: this machine does not let this user make namespaces");
+    }
+    works
 }

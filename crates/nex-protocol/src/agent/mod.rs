@@ -6,6 +6,7 @@ mod handshake;
 mod log_entry;
 mod metadata;
 mod names;
+pub mod namespaces;
 
 pub use call_failure::{CallFailure, UnknownCallFailure};
 pub use deploy::{

@@ -23,8 +23,8 @@ use serde::{Deserialize, Serialize};
 
 pub use byte_size::{ByteSize, ByteSizeError};
 pub use sections::{
-    ArtifactCacheFile, CniFile, LimitsFile, LogsFile, MachineTemplateFile, PublicNatsServerFile,
-    RateLimitersFile, TokenBucketFile,
+    ArtifactCacheFile, CniFile, LimitsFile, LogsFile, MachineTemplateFile, NamespaceFile,
+    NamespaceNetwork, PublicNatsServerFile, RateLimitersFile, TokenBucketFile,
 };
 
 /// What keeps a workload away from the machine and from other workloads.
@@ -193,9 +193,12 @@ pub struct NodeConfigFile {
     #[serde(skip_serializing_if = "Option::is_none", alias = "rootfs_path")]
     #[cfg_attr(feature = "schema", schemars(extend("x-aliases" = ["rootfs_path"], "x-default" = "`{default_resource_dir}/rootfs.ext4`")))]
     pub rootfs_filepath: Option<String>,
-    /// The size of each virtual machine.
+    /// The size of each sandbox.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine_template: Option<MachineTemplateFile>,
+    /// What is in a namespace sandbox.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<NamespaceFile>,
     /// The network of virtual machines.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cni: Option<CniFile>,

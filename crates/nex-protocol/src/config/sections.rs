@@ -25,19 +25,60 @@ pub struct CniFile {
     pub subnet: Option<String>,
 }
 
-/// The size of each virtual machine. Read by VM sandboxes only.
+/// The size of each sandbox. `process` has none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct MachineTemplateFile {
-    /// Virtual CPUs of each machine.
+    /// CPUs of each sandbox: virtual ones, or so much time of the host's.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 32), extend("x-unit" = "CPUs")))]
     pub vcpu_count: Option<u32>,
-    /// Memory of each machine.
+    /// Memory of each sandbox. In a namespace sandbox that is what the workload may take.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(range(min = 32, max = 1_048_576), extend("x-unit" = "MiB")))]
     pub memsize_mib: Option<u32>,
+}
+
+/// What is in a namespace sandbox, besides the size that `machine_template` gives it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct NamespaceFile {
+    /// The network of workloads. `none` is a loopback interface of their own; `full` is the host's network, with everything that listens on its loopback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<NamespaceNetwork>,
+    /// A folder that workloads see as their root, read-only. It decides what dynamic programs find.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("x-default" = "none")))]
+    pub rootfs: Option<String>,
+    /// Without `rootfs`: show workloads the host's libraries (`/lib`, `/lib64`, `/usr/lib`, …), read-only, so that dynamic programs run. Otherwise only static ones do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_libraries: Option<bool>,
+    /// Processes and threads of one workload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1_000_000), extend("x-unit" = "processes")))]
+    pub max_processes: Option<u32>,
+    /// Open files of each process of a workload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 16, max = 1_048_576), extend("x-unit" = "files")))]
+    pub max_open_files: Option<u32>,
+    /// Size of `/tmp` and of `/work`, each. They are in memory, which counts as the workload's.
+    #[cfg_attr(feature = "schema", schemars(extend("x-unit" = "bytes")))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scratch_bytes: Option<ByteSize>,
+}
+
+/// The network of a namespace sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(inline))]
+#[serde(rename_all = "lowercase")]
+pub enum NamespaceNetwork {
+    /// A loopback interface of its own.
+    None,
+    /// The host's.
+    Full,
 }
 
 /// Limits on what a virtual machine's network interface may move, as Firecracker knows them.

@@ -141,6 +141,9 @@ pub struct MachineSummary {
     /// Namespace of the workload.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub namespace: String,
+    /// Ours: what isolates it, as the configuration names it. Go nodes do not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<String>,
     /// The workload.
     pub workload: WorkloadSummary,
 }
@@ -152,7 +155,7 @@ read_like_go!(MachineSummary {
         namespace => "namespace",
         workload => "workload",
     ],
-    options: [],
+    options: [sandbox => "sandbox"],
 });
 
 /// A workload of a node.

@@ -171,6 +171,7 @@ prop_compose! {
                     id,
                     healthy,
                     uptime,
+                    sandbox: (!namespace.is_empty()).then(|| name.clone()),
                     namespace,
                     workload: WorkloadSummary { name, description, ..WorkloadSummary::default() },
                 })

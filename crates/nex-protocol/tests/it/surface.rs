@@ -162,6 +162,7 @@ fn control_replies() {
         healthy: true,
         uptime: "2m5s".to_owned(),
         namespace: "default".to_owned(),
+        sandbox: Some("namespace".to_owned()),
         workload: WorkloadSummary {
             name: "echo".to_owned(),
             description: "An echo".to_owned(),

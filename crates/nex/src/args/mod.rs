@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use deploy::{DevrunArgs, LaunchArgs, RunArgs, StopArgs};
 pub(crate) use global::{GlobalArgs, LevelArg, LoggerArg, TimeFormatArg};
 pub(crate) use node::{
-    ConfigArgs, InfoArgs, LameduckArgs, NodeCommand, ProbeArgs, SettingsArgs, UpArgs,
+    ConfigArgs, DoctorArgs, InfoArgs, LameduckArgs, NodeCommand, ProbeArgs, SettingsArgs, UpArgs,
 };
 pub(crate) use observe::{EventsArgs, LogsArgs};
 pub(crate) use program::{CompletionsArgs, DemoArgs, ManArgs};
@@ -21,8 +21,8 @@ pub(crate) use program::{CompletionsArgs, DemoArgs, ManArgs};
 const AFTER_HELP: &str = "\
 Try it:
   nex demo                       start NATS and a node, run a service, call it, stop it
-  nex node up --with-nats --sandbox process
-                                 a node of your own on this machine
+  nex node up --with-nats        a node of your own on this machine
+  nex doctor                     what this machine has to isolate workloads
   nex devrun ./my-service        upload a program and run it on that node
   nex ps, nex logs, nex stop my-service
 
@@ -71,6 +71,8 @@ pub(crate) enum Command {
     Lameduck(LameduckArgs),
     /// Show everything once: NATS, a node, a service, a call, logs, stop
     Demo(DemoArgs),
+    /// Look at this machine: what isolates workloads here, and what to do for more
+    Doctor(DoctorArgs),
     /// Print the completion script of a shell
     Completions(CompletionsArgs),
     /// Print the manual page, or write all of them into a folder

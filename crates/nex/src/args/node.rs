@@ -52,7 +52,7 @@ pub(crate) struct SettingsArgs {
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  nex node up --with-nats --sandbox process    NATS and a node on this machine, nothing isolated
+  nex node up --with-nats                      NATS and a node on this machine
   nex node up --config node.json -s nats://nats.example.com:4222
 
 The first Ctrl-C (or SIGTERM) drains the node; a second one ends it at once.")]
@@ -104,6 +104,16 @@ pub(crate) struct ConfigArgs {
     /// Print for each setting where its value comes from
     #[arg(long)]
     pub(crate) origins: bool,
+}
+
+/// `nex doctor`.
+#[derive(Args)]
+#[command(after_help = "\
+Exits with 1 if a node with this configuration would not start.")]
+pub(crate) struct DoctorArgs {
+    /// Settings of the node that is meant.
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
 }
 
 /// `nex lameduck`.

@@ -2,6 +2,7 @@
 
 mod demo;
 mod devrun;
+mod doctor;
 mod events;
 mod lameduck;
 mod launch;
@@ -40,6 +41,7 @@ pub(crate) async fn run(cli: Cli, printer: &mut Printer) -> anyhow::Result<Exit>
         Command::Events(args) => events::run(&global, &args, printer).await,
         Command::Lameduck(args) => lameduck::run(&global, &args, printer).await,
         Command::Demo(args) => demo::run(&args, printer).await,
+        Command::Doctor(args) => doctor::run(args, printer).await,
         Command::Completions(args) => program::completions(&args, printer),
         Command::Man(args) => program::man(&args, printer),
         Command::Version => program::version(printer),

@@ -36,8 +36,16 @@ pub(crate) async fn run(
         return Ok(Exit::Ok);
     }
     printer.line("")?;
-    let mut table =
-        Table::new(&["WORKLOAD", "TYPE", "ID", "UPTIME", "RUNTIME", "HEALTHY", "DESCRIPTION"]);
+    let mut table = Table::new(&[
+        "WORKLOAD",
+        "TYPE",
+        "ID",
+        "UPTIME",
+        "RUNTIME",
+        "HEALTHY",
+        "SANDBOX",
+        "DESCRIPTION",
+    ]);
     for machine in &info.machines {
         table.row(vec![
             machine.workload.name.clone(),
@@ -46,6 +54,7 @@ pub(crate) async fn run(
             machine.uptime.clone(),
             machine.workload.runtime.clone(),
             if machine.healthy { "yes" } else { "no" }.to_owned(),
+            machine.sandbox.clone().unwrap_or_default(),
             machine.workload.description.clone(),
         ]);
     }

@@ -13,7 +13,7 @@ mod own_nats;
 use std::time::{Duration, Instant};
 
 use nex_client::{Client, ConnectOptions};
-use nex_node::config::{Config, SandboxChoice};
+use nex_node::config::{Config, SandboxKind};
 use nex_node::{Node, StopReport};
 use serde_json::json;
 
@@ -124,12 +124,12 @@ impl Up {
             Some(nats) => nats.url(),
             None => self.client.server().to_owned(),
         };
-        let (node, config) = (&self.node, self.node.config());
+        let node = &self.node;
         printer.heading(&format!("nex node {} is ready in {ready} ms", node.name()));
         printer.message(&format!("  id         {}", node.id()));
         let own = if self.nats.is_some() { " (its own nats-server)" } else { "" };
         printer.message(&format!("  NATS       {nats}{own}"));
-        printer.message(&format!("  sandbox    {}", sandbox_in_words(config.sandbox)));
+        printer.message(&format!("  sandbox    {}", sandbox_in_words(node.sandbox())));
         printer.message(&format!("  state dir  {}", node.state_dir().display()));
         // Last, so that whoever reads both has the messages by then.
         if printer.wants_json() {
@@ -139,7 +139,7 @@ impl Up {
                 "public_xkey": node.xkey().to_string(),
                 "nats_url": nats,
                 "own_nats": self.nats.is_some(),
-                "sandbox": config.sandbox.as_str(),
+                "sandbox": node.sandbox().as_str(),
                 "state_dir": node.state_dir(),
                 "ready_ms": u64::try_from(ready).unwrap_or(u64::MAX),
             }))?;
@@ -210,12 +210,10 @@ impl Up {
     }
 }
 
-fn sandbox_in_words(sandbox: SandboxChoice) -> String {
+fn sandbox_in_words(sandbox: SandboxKind) -> &'static str {
     match sandbox {
-        SandboxChoice::Process => {
-            "process: no isolation, workloads run with your rights".to_owned()
-        }
-        other => other.to_string(),
+        SandboxKind::Process => "process: no isolation, workloads run with your rights",
+        SandboxKind::Namespace => "namespace: Linux namespaces, seccomp, landlock, cgroups",
     }
 }
 

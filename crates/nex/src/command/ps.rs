@@ -34,6 +34,7 @@ struct Row {
     uptime: Option<String>,
     runtime: Option<String>,
     healthy: Option<bool>,
+    sandbox: Option<String>,
     description: Option<String>,
     hash: Option<String>,
 }
@@ -59,8 +60,17 @@ pub(crate) async fn run(global: &GlobalArgs, printer: &mut Printer) -> anyhow::R
 }
 
 fn table(rows: &[Row]) -> Table {
-    let mut table =
-        Table::new(&["NAME", "NAMESPACE", "TYPE", "ID", "NODE", "UPTIME", "RUNTIME", "HEALTHY"]);
+    let mut table = Table::new(&[
+        "NAME",
+        "NAMESPACE",
+        "TYPE",
+        "ID",
+        "NODE",
+        "UPTIME",
+        "RUNTIME",
+        "HEALTHY",
+        "SANDBOX",
+    ]);
     for row in rows {
         table.row(vec![
             row.name.clone(),
@@ -75,6 +85,7 @@ fn table(rows: &[Row]) -> Table {
                 Some(false) => "no".to_owned(),
                 None => String::new(),
             },
+            row.sandbox.clone().unwrap_or_default(),
         ]);
     }
     table
@@ -131,6 +142,7 @@ async fn of_all(client: &Client) -> anyhow::Result<(usize, Rows)> {
             uptime: None,
             runtime: None,
             healthy: None,
+            sandbox: None,
             description: None,
             hash: None,
         });
@@ -169,6 +181,7 @@ fn add(
         uptime: Some(machine.uptime),
         runtime: Some(machine.workload.runtime),
         healthy: Some(machine.healthy),
+        sandbox: machine.sandbox,
         description: Some(machine.workload.description),
         hash: Some(machine.workload.hash),
     };

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod doctor;
 mod documents;
 mod fake_node;
 mod go_node;

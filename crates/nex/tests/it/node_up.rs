@@ -39,8 +39,8 @@ async fn a_start_that_fails_says_why_in_one_line() {
     let state = user.file("occupied", "a file where a folder belongs");
     let up = ["node", "up", "--sandbox", "process", "--state-dir", "state"];
     for (name, args) in [
-        ("no_isolation", &["node", "up", "--state-dir", "state"][..]),
-        ("namespace", &["node", "up", "--sandbox", "namespace", "--state-dir", "state"]),
+        ("firecracker", &["node", "up", "--sandbox", "firecracker", "--state-dir", "state"][..]),
+        ("qemu", &["node", "up", "--sandbox", "qemu", "--state-dir", "state"]),
         ("no_file", &[&up[..], &["--config", "none.json"]].concat()),
         ("bad_value", &[&up[..], &["--config", bad.to_str().unwrap()]].concat()),
         ("broken_file", &[&up[..], &["--config", broken.to_str().unwrap()]].concat()),

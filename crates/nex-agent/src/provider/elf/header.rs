@@ -81,7 +81,7 @@ pub enum ElfError {
     /// Dynamically linked, and its loader is not here.
     #[error(
         "the program is dynamically linked and needs {}, which is not in this sandbox; \
-         link it statically",
+         link it statically, or give the node a `namespace.rootfs` that has it",
         .0.display()
     )]
     NoLoader(PathBuf),

@@ -1,15 +1,18 @@
 //! Starts a program so that it holds nothing of the agent's and cannot outlive it.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
+use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::io::Errno;
 use rustix::process::Pid;
+
+use crate::confine::Keeper;
 
 /// What is started, and how.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +64,9 @@ pub enum LaunchError {
     /// The file is not executable, or its file system is mounted `noexec`.
     #[error("the program may not be executed here; check its mode and the mount's noexec")]
     Denied,
+    /// The kernel does not find what the program needs, its loader.
+    #[error("the program needs a file that is not there")]
+    NotFound,
     /// Anything else.
     #[error("cannot start the program")]
     System(#[source] io::Error),
@@ -100,6 +106,35 @@ impl Launch<'_> {
             }
             _ => Err(LaunchError::System(io::ErrorKind::Other.into())),
         }
+    }
+
+    /// As [`Self::start`], in the workload's own namespaces. The directory is one of theirs; the
+    /// program is executed from its open file, which need not be among what is visible there.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(&self, keeper: &Keeper, program: &File) -> Result<Child, LaunchError> {
+        let environment = self.checked_environment()?;
+        let mut arguments = Vec::with_capacity(1 + self.arguments.len());
+        for (index, text) in
+            std::iter::once(self.name).chain(self.arguments.iter().map(String::as_str)).enumerate()
+        {
+            // The name comes first; it is none of the arguments that a tenant counts.
+            let refused = |_| LaunchError::Argument(index.saturating_sub(1));
+            arguments.push(CString::new(text).map_err(refused)?);
+        }
+        let variables = environment.iter().map(|(name, value)| {
+            let refused = |_| LaunchError::EnvironmentValue(name.clone());
+            CString::new(format!("{name}={value}")).map_err(refused)
+        });
+        let variables = variables.collect::<Result<_, _>>()?;
+        let directory = CString::new(self.directory.as_os_str().as_encoded_bytes())
+            .map_err(|error| LaunchError::System(error.into()))?;
+        let pipe = || io::pipe().map_err(LaunchError::System);
+        let ((stdout, gets_stdout), (stderr, gets_stderr)) = (pipe()?, pipe()?);
+        let descriptors = [program.as_fd(), gets_stdout.as_fd(), gets_stderr.as_fd()];
+        keeper.launch(&directory, arguments, variables, descriptors).map_err(classify)?;
+        Ok(Child { pid: keeper.pid(), stdout: stdout.into(), stderr: stderr.into() })
     }
 
     /// Names are upper-cased, as Go agents do. Where two become one, the one that was already
@@ -150,6 +185,7 @@ fn isolate(command: &mut Command) {
 fn classify(error: io::Error) -> LaunchError {
     match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::TXTBSY) => LaunchError::Busy,
+        Some(Errno::NOENT) => LaunchError::NotFound,
         Some(Errno::TOOBIG) => LaunchError::TooLong,
         Some(Errno::NOEXEC) => LaunchError::Format,
         Some(Errno::ACCESS | Errno::PERM) => LaunchError::Denied,

@@ -10,7 +10,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process};
 
 /// Most rounds of freezing: each finds only what was forked during the round before.
 const MAX_ROUNDS: usize = 16;
@@ -39,12 +39,13 @@ impl Exit {
         }
     }
 
-    fn of(status: WaitStatus) -> Option<Self> {
-        if let Some(code) = status.exit_status() {
-            return Some(Self::Code(code));
+    /// From the number that `wait` gives. `None` for a process that has not ended.
+    pub(crate) fn of(status: i32) -> Option<Self> {
+        if libc::WIFEXITED(status) {
+            return Some(Self::Code(libc::WEXITSTATUS(status)));
         }
-        let number = status.terminating_signal()?;
-        Some(Self::Signal { number, core: libc::WCOREDUMP(status.as_raw()) })
+        libc::WIFSIGNALED(status)
+            .then(|| Self::Signal { number: libc::WTERMSIG(status), core: libc::WCOREDUMP(status) })
     }
 }
 
@@ -106,7 +107,7 @@ pub fn reap(main: Option<Pid>) -> Reaped {
         match rustix::process::wait(WaitOptions::NOHANG) {
             Ok(Some((pid, status))) => {
                 if Some(pid) == main {
-                    reaped.main = Exit::of(status).or(reaped.main);
+                    reaped.main = Exit::of(status.as_raw()).or(reaped.main);
                 }
             }
             Ok(None) => return reaped,
