@@ -1,9 +1,12 @@
 //! Does what the [`session`](crate::session) decides: one task, one loop.
 
+mod function;
 mod say;
 mod start;
 
-use std::{collections::VecDeque, future::Future, path::PathBuf, pin::Pin, time::Duration};
+use std::{
+    collections::VecDeque, future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration,
+};
 
 use nex_protocol::{
     agent::{DeployResponse, Handshake},
@@ -21,11 +24,13 @@ use tokio::{
 
 use crate::{
     boot::Metadata,
+    calls::{Calls, HostLink},
     confine::{Inside, Keeper, watch::MemoryWatch},
     diagnostics,
     link::{Inbound, Link, LinkError, Outbox},
     output::capture::{Capture, LogTarget},
     provider::elf::{Child, tree},
+    provider::function::PrepareError,
     session::{Effect, Event, Order, Policy, ReplyTo, Session, TimerKind, one_line},
 };
 use start::{Fetching, StartError};
@@ -46,6 +51,10 @@ mod sid {
     pub(super) const STORE: &str = "4";
     /// What it pushes.
     pub(super) const CHUNKS: &str = "5";
+    /// Calls of the function.
+    pub(super) const TRIGGER: &str = "6";
+    /// Replies to its host calls.
+    pub(super) const RPC: &str = "7";
 }
 
 type Pending<T> = Option<Pin<Box<dyn Future<Output = T>>>>;
@@ -80,6 +89,10 @@ pub struct Agent {
     keeper: Option<Keeper>,
     /// Ends a workload that takes too much memory, where the kernel does not.
     memory: Option<MemoryWatch>,
+    /// The way of a function to its node; there as soon as it is being prepared.
+    host: Option<Arc<HostLink>>,
+    preparing: Pending<Result<Calls, PrepareError>>,
+    calls: Option<Calls>,
     fetching: Option<Fetching>,
     launching: Option<Launching>,
     draining: Pending<()>,
@@ -152,6 +165,9 @@ impl Agent {
             running: None,
             memory: inside.as_ref().and_then(|inside| inside.watched_memory).map(MemoryWatch::new),
             keeper: inside.map(|inside| inside.keeper),
+            host: None,
+            preparing: None,
+            calls: None,
             fetching: None,
             launching: None,
             draining: None,
@@ -215,6 +231,11 @@ impl Agent {
                 connected = ready(&mut self.connecting) => {
                     self.connecting = None;
                     Some(self.connected(connected))
+                }
+                () = function::work(&mut self.calls) => self.calls_done(),
+                prepared = ready(&mut self.preparing) => {
+                    self.preparing = None;
+                    Some(self.prepared(prepared))
                 }
                 _ = self.signals.child.recv() => self.reap(),
                 _ = self.signals.terminate.recv() => Some(Event::Signalled),
@@ -285,6 +306,9 @@ impl Agent {
             Inbound::Lost(error) => {
                 self.link = None;
                 self.handshake_by = None;
+                if let Some(host) = &self.host {
+                    host.link_lost();
+                }
                 Some(Event::LinkLost { reason: one_line(&error) })
             }
         }
@@ -293,6 +317,14 @@ impl Agent {
     fn read(&mut self, message: Delivery) -> Option<Event> {
         let reply = message.reply.clone().map(ReplyTo);
         match message.sid.as_str() {
+            sid::TRIGGER => {
+                self.calls.as_mut()?.begin(&message);
+                None
+            }
+            sid::RPC => {
+                self.host.as_ref()?.on_reply(message);
+                None
+            }
             sid::INBOX => {
                 self.handshake_by.take()?;
                 // Nobody there: the node's endpoint says so with a status.
@@ -350,6 +382,9 @@ impl Agent {
         match connected {
             Ok(link) => {
                 self.link = Some(link);
+                if let Some(host) = &self.host {
+                    host.link_back();
+                }
                 Event::Connected
             }
             Err(error) => Event::LinkGivenUp { reason: one_line(&error) },
@@ -361,7 +396,11 @@ impl Agent {
         match effect {
             Effect::Introduce => self.introduce(),
             Effect::Reconnect { window } => self.connecting = Some(self.connect(Some(window))),
-            Effect::AnnounceAgentStarted => self.announce_agent_started(),
+            Effect::AnnounceAgentStarted => {
+                self.announce_agent_started();
+                // From here it waits, perhaps for long.
+                crate::boot::image::release();
+            }
             Effect::AnnounceAgentStopped { code, message } => {
                 self.announce_agent_stopped(code, message);
             }
@@ -372,7 +411,10 @@ impl Agent {
             }
             Effect::Launch(order) => return self.begin(order),
             Effect::CancelLaunch => {
-                if self.launching.take().is_some() || self.end_fetch().is_some() {
+                let cancelled = self.launching.take().is_some()
+                    || self.preparing.take().is_some()
+                    || self.end_fetch().is_some();
+                if cancelled {
                     let reason = "it was cancelled".to_owned();
                     return Some(Event::LaunchFailed { reason });
                 }
@@ -384,11 +426,15 @@ impl Agent {
                 self.reply(&reply, &DeployResponse::refused(reason).encode());
             }
             Effect::ConfirmUndeploy { reply } => self.reply(&reply, b""),
-            Effect::Terminate => match (&self.keeper, &self.running) {
-                (Some(keeper), _) => keeper.terminate(),
-                (None, Some(running)) => tree::terminate(running.pid),
-                (None, None) => {}
-            },
+            Effect::Terminate => {
+                match (&self.keeper, &self.running) {
+                    (Some(keeper), Some(_)) => keeper.terminate(),
+                    (None, Some(running)) => tree::terminate(running.pid),
+                    (_, None) => {}
+                }
+                return self.close_calls();
+            }
+            Effect::Kill if self.calls.is_some() => return self.abort_calls(),
             Effect::Kill => {
                 tree::kill();
                 // What had ended before has sent its signal already.
@@ -412,6 +458,7 @@ impl Agent {
         self.outbox.subscribe(&self.inbox("handshake"), sid::INBOX);
         self.outbox.subscribe(&self.subject(AgentSubjectKind::Deploy), sid::DEPLOY);
         self.outbox.subscribe(&self.subject(AgentSubjectKind::Undeploy), sid::UNDEPLOY);
+        self.listen_for_function();
         let handshake = Handshake {
             id: self.metadata.id.to_string(),
             start_time: Some(self.started),
@@ -452,6 +499,9 @@ impl Agent {
     }
 
     fn drain_output(&mut self) {
+        if let Some(host) = &self.host {
+            host.lines().report();
+        }
         let capture = self.running.as_mut().and_then(|running| {
             running.finish.send_replace(true);
             running.capture.take()

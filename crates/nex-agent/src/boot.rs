@@ -3,6 +3,7 @@
 
 pub mod descriptors;
 pub mod hygiene;
+pub mod image;
 pub mod metadata;
 
 pub use metadata::{Metadata, MetadataError};

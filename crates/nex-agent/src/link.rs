@@ -5,9 +5,11 @@
 //! any peer: sizes are bounded by the codec's limits.
 
 pub mod address;
+mod batch;
 pub mod connection;
 pub mod outbox;
 
 pub use address::Address;
+pub use batch::Batch;
 pub use connection::{Inbound, Link, LinkError};
-pub use outbox::{LaneFull, Outbox};
+pub use outbox::{Afterwards, LaneFull, Outbox};

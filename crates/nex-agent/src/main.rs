@@ -1,18 +1,43 @@
-//! The program that a node starts for each workload.
+//! The program that a node starts for each workload, and that compiles functions for it.
 
 use std::process::ExitCode;
 
-use nex_agent::{agent::Agent, boot, boot::Metadata, confine, diagnostics::say};
+use nex_agent::{
+    agent::Agent,
+    boot,
+    boot::Metadata,
+    compile,
+    confine::{self, Inside},
+    diagnostics::say,
+};
+use nex_protocol::agent::namespaces::SANDBOX_ARGUMENT;
 
 fn main() -> ExitCode {
     boot::descriptors::close_inherited();
-    let inside = match confine::is_asked_for().then(confine::enter).transpose() {
-        Ok(inside) => inside,
-        Err(error) => {
-            say(&error.to_string());
-            return ExitCode::FAILURE;
+    let arguments: Vec<String> =
+        std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into()).collect();
+    match arguments.split_first() {
+        // The two ways in which a node starts it.
+        None => serve(None),
+        Some((command, [_folder])) if command == SANDBOX_ARGUMENT => match confine::enter() {
+            Ok(inside) => serve(Some(inside)),
+            Err(error) => {
+                say(&error.to_string());
+                ExitCode::FAILURE
+            }
+        },
+        Some((command, [])) if command == "engine-key" => compile::print_key(),
+        Some((command, rest)) if command == "compile" => compile::run(rest),
+        Some((command, _)) => {
+            say(&format!(
+                "unknown command {command:?}; an agent is started by a node, without any"
+            ));
+            ExitCode::from(2)
         }
-    };
+    }
+}
+
+fn serve(inside: Option<Inside>) -> ExitCode {
     let metadata = match &inside {
         Some(inside) => {
             Metadata::from_environment(|name| inside.variables.get(name).map(Into::into))

@@ -10,4 +10,5 @@
 
 pub mod capture;
 pub mod limit;
+pub mod lines;
 pub mod split;

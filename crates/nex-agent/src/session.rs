@@ -24,7 +24,9 @@ use std::time::Duration;
 
 pub use event::{Effect, Event, ReplyTo, TimerKind};
 pub(crate) use order::one_line;
-pub use order::{Artifact, DEFAULT_STOP_GRACE, MAX_STOP_GRACE, Order, OrderError};
+pub use order::{
+    Artifact, DEFAULT_STOP_GRACE, FunctionOrder, Kind, Language, MAX_STOP_GRACE, Order, OrderError,
+};
 pub use stop::{Cause, Phase};
 
 use crate::provider::elf::tree::Exit;
@@ -52,7 +54,9 @@ impl Default for Policy {
 pub struct Workload {
     /// Its name.
     pub name: String,
-    /// How long it may take to end after SIGTERM.
+    /// Whether it is a function: nothing that runs between calls, and no process.
+    pub is_function: bool,
+    /// How long it may take to end after it was asked to.
     pub grace: Duration,
 }
 
@@ -223,8 +227,11 @@ impl Session {
         let refusal = match &self.state {
             State::Idle => match order {
                 Ok(order) => {
-                    let workload =
-                        Workload { name: order.name.to_string(), grace: order.stop_grace };
+                    let workload = Workload {
+                        name: order.name.to_string(),
+                        is_function: matches!(order.kind, Kind::Function(_)),
+                        grace: order.stop_grace,
+                    };
                     let waiting = Vec::new();
                     self.state = State::Starting { workload, reply, cancelled: None, waiting };
                     effects.push_back(Effect::Launch(order));

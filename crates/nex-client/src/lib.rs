@@ -1,5 +1,5 @@
 //! Async client for [Nex](https://github.com/nex-rs/nex): find nodes, upload
-//! programs, run and stop them, follow their logs and events.
+//! programs, run and stop them, call functions, follow logs and events.
 //!
 //! ```no_run
 //! use nex_client::{Client, ConnectOptions};
@@ -26,6 +26,7 @@
 //! | connect by URL, credentials, TLS or NATS CLI context | [`Client::connect`], [`ConnectOptions`], [`context`] |
 //! | find nodes and workloads | [`Client::nodes`], [`Client::workloads`], [`Client::resolve_node`], [`discovery`] |
 //! | upload a program | [`Client::upload`], [`artifact`] |
+//! | find and call functions | [`Client::functions`], [`Client::call`], [`call`] |
 //! | start, stop, lame duck | [`Client::run`], [`Client::stop`], [`Client::lame_duck`], [`deploy`] |
 //! | logs and events | [`Client::logs`], [`Client::events`], [`follow`] |
 //! | keys in `~/.nex` | [`keys`] |
@@ -38,6 +39,7 @@
 //! [`nex_protocol`], which is exported again as [`protocol`].
 
 pub mod artifact;
+pub mod call;
 mod client;
 pub mod connect;
 pub mod context;

@@ -2,9 +2,11 @@
 
 pub mod artifact;
 pub mod bus;
+mod compile;
 pub mod config;
 mod control;
 mod deploy;
+pub mod host;
 pub mod nats_server;
 mod node;
 pub mod observe;
@@ -13,6 +15,7 @@ pub mod preflight;
 pub mod sandbox;
 mod start_error;
 pub mod state;
+mod trigger;
 pub mod workload;
 
 pub use node::{Node, StopReport};

@@ -12,7 +12,7 @@ use std::{
 
 use futures_util::future::join_all;
 use nex_protocol::{
-    control::{NodeTag, go_arch, go_os},
+    control::{NodeTag, WorkloadType, go_arch, go_os},
     key::CurvePublicKey,
     name::NodeId,
     uptime::format_uptime,
@@ -28,9 +28,11 @@ use crate::{
     StartError,
     artifact::{ArtifactCache, ObjectSource},
     bus::{BusConfig, BusLimits, Endpoint, LegacyPolicy},
+    compile::Compiler,
     config::{Config, SandboxChoice, SandboxKind},
     control::{Handler, Listener, NodeFacts},
     deploy::Deployer,
+    host::{HostServices, http::SystemResolver},
     observe::{Outbox, Publisher},
     pool::Pool,
     sandbox::{
@@ -39,11 +41,15 @@ use crate::{
         namespace::{CgroupSupport, Cgroups, remove_leftovers},
     },
     state::StateDir,
+    trigger::Triggers,
     workload::{Snapshot, Table},
 };
 
 /// How often a node says that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(30);
+
+/// So many messages of the largest size may wait for an agent to read them.
+const LARGE_MESSAGES: usize = 16;
 
 /// After the drain the rest of a stop, such as the last events, has this long.
 const STOP_SLACK: Duration = Duration::from_secs(3);
@@ -117,9 +123,22 @@ impl Node {
     /// # Errors
     /// A [`StartError`]: one line with the cause and the next step.
     pub async fn start(config: Config, nats: async_nats::Client) -> Result<Self, StartError> {
+        let state = StateDir::open(config.state_dir.as_deref()).map_err(StartError::State)?;
+        Self::start_in(state, config, nats).await
+    }
+
+    /// Like [`Node::start`], in a state directory that is open already: for a program that keeps
+    /// something of its own there, such as the data of a NATS server that the node is to use.
+    ///
+    /// # Errors
+    /// A [`StartError`]: one line with the cause and the next step.
+    pub async fn start_in(
+        state: StateDir,
+        config: Config,
+        nats: async_nats::Client,
+    ) -> Result<Self, StartError> {
         let started_at = Instant::now();
         let config = Arc::new(config);
-        let state = StateDir::open(config.state_dir.as_deref()).map_err(StartError::State)?;
         let identity = state.identity();
         let node = NodeId::try_from(identity.node.public()).map_err(|_| StartError::Identity)?;
         let xkey = identity.xkey.clone();
@@ -132,12 +151,18 @@ impl Node {
             config.limits.max_artifact_bytes,
         )
         .map_err(StartError::Cache)?;
-        let driver = driver(&config, &state, vec![cache.folder()]).await?;
+        let agent = agent_program(&config, &state)?;
+        let legacy = config.legacy_agents && config.agent_path.is_some();
+        let compiled = config.functions.compiled_cache.dir.clone();
+        let compiled = compiled.unwrap_or_else(|| state.compiled());
+        let shown = vec![cache.folder(), compiled.clone()];
+        let driver = driver(&config, &state, agent.clone(), shown).await?;
+        let compiler = (!legacy).then(|| Compiler::new(agent, compiled, &config.functions));
         let endpoint = Endpoint::start(BusConfig {
             unix: state.bus_socket().to_owned(),
             tcp: config.bus_tcp,
             legacy: config.legacy_agents.then(LegacyPolicy::default),
-            limits: BusLimits::default(),
+            limits: bus_limits(&nats),
         })
         .await
         .map_err(StartError::Bus)?;
@@ -157,20 +182,39 @@ impl Node {
         let (outbox, task) = Outbox::start(nats.clone(), stages.outbox.clone());
         let outbox_task = tokio::spawn(guard("outbox", &stages.outbox).watch(task));
         let publisher = Publisher::new(node, outbox);
+        let resolver = Arc::new(SystemResolver::default());
+        let host = HostServices::new(nats.clone(), &config.host_services, resolver)
+            .map_err(StartError::HostServices)?;
         let sandboxes = TaskTracker::new();
         let launcher = Launcher {
             driver: Arc::clone(&driver),
             endpoint: endpoint.clone(),
             publisher: publisher.clone(),
+            host,
             dir: state.sandboxes(),
             tasks: sandboxes.clone(),
-            legacy: config.legacy_agents && config.agent_path.is_some(),
+            legacy,
             handshake_timeout: config.handshake_timeout,
         };
         let (table, task) = Table::start(launcher.clone(), stages.work.clone());
         let table_task = tokio::spawn(guard("workload table", &stages.work).watch(task));
         let (pool, task) = Pool::start(launcher, config.pool_size, stages.work.clone());
         let pool_task = tokio::spawn(guard("sandbox pool", &stages.work).watch(task));
+
+        let triggers = Triggers::start(
+            nats.clone(),
+            node,
+            publisher.clone(),
+            &config.functions,
+            stages.work.clone(),
+        );
+        let (triggers, task) = triggers.await.map_err(StartError::Subscribe)?;
+        let triggers_task = tokio::spawn(guard("triggers", &stages.work).watch(task));
+        if let Some(compiler) = &compiler
+            && config.workload_types.contains(&WorkloadType::V8)
+        {
+            tokio::spawn(prepare(compiler.clone(), stages.work.clone()));
+        }
 
         let facts = Arc::new(NodeFacts {
             id: node,
@@ -189,6 +233,8 @@ impl Node {
                 cache,
                 pool: pool.clone(),
                 table: table.clone(),
+                triggers,
+                compiler,
                 turns: Arc::new(Semaphore::new(config.limits.max_concurrent_deploys)),
             },
             table: table.clone(),
@@ -204,7 +250,7 @@ impl Node {
 
         let critical = Critical {
             control: control_task,
-            work: vec![table_task, pool_task],
+            work: vec![table_task, pool_task, triggers_task],
             outbox: outbox_task,
             failed,
         };
@@ -367,38 +413,29 @@ async fn beat(handler: Arc<Handler>, publisher: Publisher, stop: CancellationTok
     }
 }
 
-/// What makes the sandboxes that the configuration asks for, and nothing weaker. Agents find
-/// artifacts in the folders `artifacts`.
+/// What makes the sandboxes that the configuration asks for, and nothing weaker. Agents read
+/// artifacts and their machine code in the folders `shown`.
 async fn driver(
     config: &Config,
     state: &StateDir,
-    artifacts: Vec<PathBuf>,
+    agent: PathBuf,
+    shown: Vec<PathBuf>,
 ) -> Result<Arc<dyn Driver>, StartError> {
     let choice = config.sandbox;
-    match choice {
-        SandboxChoice::Process | SandboxChoice::Namespace | SandboxChoice::Auto => {}
-        SandboxChoice::Firecracker | SandboxChoice::Qemu => {
-            return Err(StartError::NotBuilt(choice));
-        }
-    }
-    let agent = match &config.agent_path {
-        None => agent_image().materialize(&state.agents()).map_err(StartError::Agent)?,
-        Some(agent) if agent.is_file() => agent.clone(),
-        Some(agent) => return Err(StartError::NoSuchAgent(agent.clone())),
-    };
     let legacy = config.legacy_agents && config.agent_path.is_some();
     match choice {
+        SandboxChoice::Firecracker | SandboxChoice::Qemu => Err(StartError::NotBuilt(choice)),
         SandboxChoice::Process if legacy => Ok(Arc::new(ProcessDriver::legacy(agent))),
         SandboxChoice::Process => Ok(Arc::new(ProcessDriver::new(agent))),
-        _ if legacy => Err(StartError::LegacyIsolation(choice)),
-        _ => {
+        SandboxChoice::Namespace | SandboxChoice::Auto if legacy => {
+            Err(StartError::LegacyIsolation(choice))
+        }
+        SandboxChoice::Namespace | SandboxChoice::Auto => {
             remove_leftovers(&state.sandboxes());
             let cgroups = Cgroups::open(state.path());
-            let settings = config.namespace.clone();
-            let driver = NamespaceDriver::new(agent, artifacts, settings, cgroups)
-                .map_err(StartError::ArtifactFolder)?;
-            let probed = driver.probe(&state.sandboxes()).await;
-            probed.map_err(|source| StartError::NoIsolation {
+            let driver = NamespaceDriver::new(agent, shown, config.namespace.clone(), cgroups)
+                .map_err(StartError::ShownFolder)?;
+            driver.probe(&state.sandboxes()).await.map_err(|source| StartError::NoIsolation {
                 choice,
                 remedy: crate::preflight::remedy_for_namespaces(),
                 source,
@@ -412,6 +449,34 @@ async fn driver(
             Ok(Arc::new(driver))
         }
     }
+}
+
+/// The agent to run: the one that travels with the node, or the operator's.
+fn agent_program(config: &Config, state: &StateDir) -> Result<PathBuf, StartError> {
+    let Some(agent) = &config.agent_path else {
+        return agent_image().materialize(&state.agents()).map_err(StartError::Agent);
+    };
+    if agent.is_file() { Ok(agent.clone()) } else { Err(StartError::NoSuchAgent(agent.clone())) }
+}
+
+/// Makes the code that every script needs, so that the first deploy finds it.
+async fn prepare(compiler: Compiler, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        prepared = compiler.script_engine() => if let Err(error) = prepared {
+            let error = crate::error_chain(&error);
+            tracing::warn!(error, "JavaScript functions cannot be run yet");
+        }
+    }
+}
+
+/// What NATS carries to the node, the bus carries to agents, with the headers that the node adds.
+fn bus_limits(nats: &async_nats::Client) -> BusLimits {
+    let limits = BusLimits::default();
+    let max_payload = nats.max_payload().max(limits.max_payload);
+    let max_payload = max_payload.saturating_add(limits.max_headers);
+    let max_pending = limits.max_pending.max(max_payload.saturating_mul(LARGE_MESSAGES));
+    BusLimits { max_payload, max_pending, ..limits }
 }
 
 fn tags(config: &Config, sandbox: SandboxKind, name: &str) -> BTreeMap<String, String> {

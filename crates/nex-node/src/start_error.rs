@@ -6,6 +6,7 @@ use crate::{
     artifact::ArtifactError,
     bus::BusError,
     config::SandboxChoice,
+    host::HttpSetupError,
     sandbox::{LaunchError, agent_image::AgentImageError},
     state::StateError,
 };
@@ -38,8 +39,8 @@ pub enum StartError {
     )]
     LegacyIsolation(SandboxChoice),
     /// The sandboxes' users could not be let to the artifacts.
-    #[error("the folder of artifacts cannot be opened to the sandboxes' users")]
-    ArtifactFolder(#[source] std::io::Error),
+    #[error("the folders of artifacts cannot be opened to the sandboxes' users")]
+    ShownFolder(#[source] std::io::Error),
     /// The state directory.
     #[error("the state directory cannot be used")]
     State(#[source] StateError),
@@ -54,6 +55,9 @@ pub enum StartError {
     /// The agents' endpoint.
     #[error("the endpoint for agents cannot be opened")]
     Bus(#[source] BusError),
+    /// What functions may use of the node.
+    #[error("host services cannot be set up")]
+    HostServices(#[source] HttpSetupError),
     /// The built-in agent cannot be written out.
     #[error("the agent cannot be written to the state directory")]
     Agent(#[source] AgentImageError),

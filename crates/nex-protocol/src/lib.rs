@@ -18,6 +18,7 @@ pub mod json;
 pub mod key;
 pub mod location;
 pub mod log;
+pub mod micro;
 pub mod name;
 pub mod nats;
 pub mod subject;

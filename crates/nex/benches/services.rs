@@ -13,6 +13,7 @@
 )]
 
 use std::{
+    fs::File,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -35,6 +36,8 @@ const PINGS: usize = 2_000;
 const DEPLOYS: usize = 40;
 const STARTS: usize = 5;
 const SERVICES: usize = 20;
+/// Tells the large program from the others.
+const LARGE_BALLAST: usize = 2;
 
 /// A program of about 680 KB that says a line, and ends at SIGTERM.
 const PROGRAM: &str = r#"
@@ -89,6 +92,7 @@ async fn run() {
     bench.deploys().await;
     bench.discovery().await;
     bench.memory().await;
+    bench.large().await;
     bench.end();
 }
 
@@ -302,6 +306,22 @@ impl Bench {
         for id in ids {
             self.stop(id).await;
         }
+    }
+
+    /// An artifact of 1 GiB: how long it takes, and what the node grows by.
+    async fn large(&self) {
+        let program = self.program(LARGE_BALLAST);
+        File::options().write(true).open(&program).unwrap().set_len(1 << 30).unwrap();
+        let upload = Upload::of_file(program, "large").bucket("LARGE").bucket_bytes(2 << 30);
+        let artifact = self.client.upload(&upload, |_| {}).await.unwrap().artifact;
+        let peak = || process::resident(self.child.id()).unwrap().1 / 1024;
+        let before = peak();
+        let (replied, _, id) = self.deploy(&artifact).await;
+        let grown = peak() - before;
+        println!();
+        row("deploy of 1 GiB, cold cache: to reply", replied, None);
+        println!("{:<44} {grown:>9} KiB (goal 16384)", "growth of the node's peak meanwhile");
+        self.stop(id).await;
     }
 
     fn end(mut self) {

@@ -43,8 +43,8 @@ fn main() -> ExitCode {
             runtime.shutdown_background();
             result
         });
-    let (exit, message) = exit::judge(result);
-    if let Some(message) = message {
+    let (exit, messages) = exit::judge(result);
+    for message in messages {
         printer.error(&message);
     }
     exit.into()

@@ -15,7 +15,7 @@ pub(crate) fn connect_options(global: &GlobalArgs) -> ConnectOptions {
     options.tls_key.clone_from(&global.tlskey);
     options.tls_ca.clone_from(&global.tlsca);
     options.tls_first = global.tlsfirst;
-    options.timeout = global.timeout;
+    options.timeout = global.timeout();
     options.connection_name = Some(global.conn_name.clone());
     options.context = match (&global.context, global.no_context) {
         (_, true) => ContextChoice::None,

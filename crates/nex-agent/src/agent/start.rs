@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{Agent, Launching, sid};
 use crate::cache::{CacheError, Fetch, Outgoing, Progress};
 use crate::provider::elf::{Child, ElfError, Launch, LaunchError, Linkage, Program};
-use crate::session::{Artifact, Event, Order, one_line};
+use crate::session::{Artifact, Event, Kind, Order, one_line};
 
 /// How long the object store may be silent.
 const FETCH_LIMIT: Duration = Duration::from_secs(5);
@@ -36,6 +36,8 @@ pub(super) enum StartError {
     Elf(#[source] ElfError),
     #[error("the folder {} cannot be made", .0.display())]
     Directory(PathBuf, #[source] io::Error),
+    #[error("a function is not a program")]
+    Function,
     #[error("the program did not start")]
     Launch(#[source] LaunchError),
 }
@@ -64,15 +66,28 @@ impl Agent {
     pub(super) fn begin(&mut self, order: Box<Order>) -> Option<Event> {
         match &order.artifact {
             Artifact::File { path, .. } => {
-                let program = path.clone();
-                let now = Instant::now();
-                let give_up_at = now + BUSY_LIMIT;
-                self.launch(Launching { order, program, again_at: now, give_up_at })
+                let path = path.clone();
+                self.start_from(order, path)
             }
             Artifact::Cache { .. } => match self.begin_fetch(order) {
                 Ok(()) => None,
                 Err(error) => Some(Event::LaunchFailed { reason: error.to_line() }),
             },
+        }
+    }
+
+    /// Starts the workload whose artifact is there.
+    fn start_from(&mut self, order: Box<Order>, artifact: PathBuf) -> Option<Event> {
+        match &order.kind {
+            Kind::Native { .. } => {
+                let now = Instant::now();
+                let give_up_at = now + BUSY_LIMIT;
+                self.launch(Launching { order, program: artifact, again_at: now, give_up_at })
+            }
+            Kind::Function(function) => {
+                let function = function.clone();
+                self.prepare(&order, function, artifact)
+            }
         }
     }
 
@@ -106,8 +121,7 @@ impl Agent {
         };
         match progress {
             Ok(progress) => {
-                let now = Instant::now();
-                fetching.give_up_at = now + FETCH_LIMIT;
+                fetching.give_up_at = Instant::now() + FETCH_LIMIT;
                 match progress {
                     Progress::Waiting => None,
                     Progress::Send(message) => {
@@ -116,9 +130,8 @@ impl Agent {
                     }
                     Progress::Complete => {
                         // Its file is closed here: an open one could not be executed.
-                        let Fetching { order, path: program, .. } = self.end_fetch()?;
-                        let give_up_at = now + BUSY_LIMIT;
-                        self.launch(Launching { order, program, again_at: now, give_up_at })
+                        let Fetching { order, path, .. } = self.end_fetch()?;
+                        self.start_from(order, path)
                     }
                 }
             }
@@ -158,6 +171,9 @@ impl Agent {
 
     fn start(&mut self, order: &Order, program: &Path) -> Result<Child, StartError> {
         let (Artifact::File { size, .. } | Artifact::Cache { size, .. }) = order.artifact;
+        let Kind::Native { argv0, arguments } = &order.kind else {
+            return Err(StartError::Function);
+        };
         let file = open(program, size)?;
         let linkage = Program::read(&file).map_err(StartError::Elf)?;
         let directory = match &self.keeper {
@@ -167,11 +183,12 @@ impl Agent {
                 self.working_directory()?
             }
         };
+        let environment = order.environment.clone().into();
         let launch = Launch {
             program,
-            name: &order.argv0,
-            arguments: &order.arguments,
-            environment: &order.environment,
+            name: argv0,
+            arguments,
+            environment: &environment,
             directory: &directory,
         };
         let Some(keeper) = &self.keeper else {
@@ -202,7 +219,7 @@ impl Agent {
     }
 
     /// A folder for what the node gave no place for; it goes with the agent.
-    fn home(&mut self) -> Result<PathBuf, StartError> {
+    pub(super) fn home(&mut self) -> Result<PathBuf, StartError> {
         if let Some(made) = &self.directory {
             return Ok(made.clone());
         }

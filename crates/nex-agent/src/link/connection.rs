@@ -20,6 +20,9 @@ const GREETING_LIMIT: Duration = Duration::from_secs(3);
 /// A silent node is asked for a sign of life this often; with no answer by the next time, it is
 /// taken for dead. A closed socket is noticed at once and needs none of this.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// Largest message that is believed in, whatever the node says, in bytes: what nats-server warns
+/// about, eight times.
+const MAX_PAYLOAD: usize = 64 * 1024 * 1024;
 /// Messages that were read and wait for the agent. The reader stops reading when it is full.
 const INBOUND_QUEUE: usize = 64;
 /// Free space in the receive buffer before a read.
@@ -123,7 +126,11 @@ impl Link {
         let greeting = async {
             match incoming.next().await? {
                 ServerOp::Info(info) if info.tls_required => return Err(LinkError::Tls),
-                ServerOp::Info(_) => {}
+                ServerOp::Info(info) => {
+                    let max = info.max_payload.clamp(Limits::DEFAULT_PAYLOAD, MAX_PAYLOAD);
+                    incoming.decoder.set_limits(Limits { max_payload: max, ..Limits::default() });
+                    outbox.set_max_payload(max);
+                }
                 ServerOp::Err(refusal) => {
                     return Err(LinkError::Refused(refusal.text.to_string()));
                 }
@@ -170,8 +177,8 @@ impl<R: AsyncRead + Unpin> Incoming<R> {
             if let Some(op) = self.decoder.next_server_op().map_err(LinkError::Protocol)? {
                 return Ok(op);
             }
+            self.decoder.reserve(READ_SIZE);
             let buffer = self.decoder.buffer_mut();
-            buffer.reserve(READ_SIZE);
             // Cancel-safe: bytes are in the buffer or were not read.
             if self.read.read_buf(buffer).await.map_err(LinkError::Broken)? == 0 {
                 return Err(LinkError::Closed);
@@ -235,11 +242,12 @@ async fn write_out<W: AsyncWrite + Unpin>(
     outbox: Outbox,
     failed: mpsc::Sender<LinkError>,
 ) {
-    while let Some(batch) = outbox.next_batch().await {
-        if let Err(error) = write.write_all(&batch).await {
+    while let Some(mut batch) = outbox.next_batch().await {
+        if let Err(error) = write.write_all_buf(&mut batch).await {
             let _ = failed.send(LinkError::Broken(error)).await;
             return;
         }
+        batch.written();
     }
     let _ = failed.send(LinkError::Backlog).await;
 }

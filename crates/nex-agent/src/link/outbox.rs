@@ -1,11 +1,16 @@
 //! What waits to be sent, in two lanes.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
-use nex_protocol::nats::{HeaderMap, encode_pub, encode_sub, encode_unsub};
+use nex_protocol::nats::{
+    CRLF, HeaderMap, Limits, encode_pub, encode_pub_head, encode_sub, encode_unsub,
+};
 use tokio::sync::Notify;
+
+use super::batch::Batch;
 
 /// Most bytes of replies, events and requests that wait. The agent sends few and small ones; a
 /// node that lets this fill up does not read, and the link is given up.
@@ -16,13 +21,25 @@ const MAX_LOGS: usize = 256 * 1024;
 /// urgent message and the socket.
 const PORTION: usize = 32 * 1024;
 
+/// A payload of this size is sent from where it lies; a smaller one is copied, which is cheaper.
+const MIN_UNCOPIED: usize = 8 * 1024;
+
+/// Something to be done once what was sent before it has been written.
+pub type Afterwards = Box<dyn FnOnce() + Send>;
+
 /// The log lane is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LaneFull;
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Lanes {
-    urgent: BytesMut,
+    /// Whole messages, but for the last one, which may end in `tail`.
+    urgent: VecDeque<Bytes>,
+    urgent_bytes: usize,
+    /// Follows `urgent`.
+    tail: BytesMut,
+    afterwards: Vec<Afterwards>,
+    max_payload: Option<usize>,
     logs: VecDeque<BytesMut>,
     log_bytes: usize,
     /// The writer holds a batch that is not written yet.
@@ -33,7 +50,30 @@ struct Lanes {
 
 impl Lanes {
     fn is_empty(&self) -> bool {
-        self.urgent.is_empty() && self.logs.is_empty() && !self.in_flight
+        self.nothing_urgent() && self.logs.is_empty() && !self.in_flight
+    }
+
+    fn nothing_urgent(&self) -> bool {
+        self.urgent.is_empty() && self.tail.is_empty()
+    }
+
+    /// Everything urgent, in order.
+    fn take_urgent(&mut self) -> Batch {
+        if !self.tail.is_empty() {
+            self.urgent.push_back(self.tail.split().freeze());
+        }
+        self.urgent_bytes = 0;
+        Batch::new(std::mem::take(&mut self.urgent), std::mem::take(&mut self.afterwards))
+    }
+}
+
+impl fmt::Debug for Lanes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lanes")
+            .field("urgent", &(self.urgent_bytes + self.tail.len()))
+            .field("logs", &self.log_bytes)
+            .field("closed", &self.closed)
+            .finish_non_exhaustive()
     }
 }
 
@@ -64,16 +104,66 @@ impl Outbox {
     }
 
     fn urgent(&self, write: impl FnOnce(&mut BytesMut)) {
+        self.urgent_lane(|lanes| write(&mut lanes.tail));
+    }
+
+    fn urgent_lane(&self, write: impl FnOnce(&mut Lanes)) {
         let mut lanes = self.lanes();
         if lanes.closed {
             return;
         }
-        write(&mut lanes.urgent);
-        if lanes.urgent.len() > MAX_URGENT {
+        write(&mut lanes);
+        if lanes.urgent_bytes + lanes.tail.len() > MAX_URGENT {
             lanes.overflowed = true;
         }
         drop(lanes);
         self.0.filled.notify_one();
+    }
+
+    /// Largest message that the node takes, header block included, in bytes.
+    #[must_use]
+    pub fn max_payload(&self) -> usize {
+        self.lanes().max_payload.unwrap_or(Limits::DEFAULT_PAYLOAD)
+    }
+
+    /// What the node said about it.
+    pub(super) fn set_max_payload(&self, bytes: usize) {
+        self.lanes().max_payload = Some(bytes);
+    }
+
+    /// Whether there is no connection: whatever is sent is dropped.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.lanes().closed
+    }
+
+    /// Sends a message as [`Outbox::publish`] does, a large payload without copying it. Once it
+    /// has been written, `afterwards` runs on the link's thread; if it never is, `afterwards` is
+    /// dropped.
+    pub fn publish_bytes(
+        &self,
+        subject: &str,
+        reply: Option<&str>,
+        headers: Option<&HeaderMap>,
+        payload: Bytes,
+        afterwards: Option<Afterwards>,
+    ) {
+        self.urgent_lane(|lanes| {
+            let head = encode_pub_head(&mut lanes.tail, subject, reply, headers, payload.len());
+            if head.is_err() {
+                return;
+            }
+            if payload.len() < MIN_UNCOPIED {
+                lanes.tail.extend_from_slice(&payload);
+            } else {
+                let head = lanes.tail.split().freeze();
+                lanes.urgent_bytes += head.len() + payload.len();
+                lanes.urgent.push_back(head);
+                lanes.urgent.push_back(payload);
+            }
+            lanes.tail.extend_from_slice(CRLF);
+            lanes.afterwards.extend(afterwards);
+        });
     }
 
     /// Sends a message before any log line. Subjects that cannot be written are not: a peer chose
@@ -167,7 +257,7 @@ impl Outbox {
 
     /// The next bytes to write, urgent ones first; `None` once closed. Everything written before
     /// counts as done.
-    pub async fn next_batch(&self) -> Option<Bytes> {
+    pub async fn next_batch(&self) -> Option<Batch> {
         loop {
             let filled = self.0.filled.notified();
             {
@@ -176,21 +266,21 @@ impl Outbox {
                 if lanes.closed || lanes.overflowed {
                     return None;
                 }
-                let batch = if lanes.urgent.is_empty() {
-                    lanes.logs.pop_front()
+                let batch = if lanes.nothing_urgent() {
+                    lanes.logs.pop_front().map(|logs| Batch::from(logs.freeze()))
                 } else {
-                    Some(lanes.urgent.split())
+                    Some(lanes.take_urgent())
                 };
                 if let Some(batch) = batch {
                     lanes.in_flight = true;
                     lanes.log_bytes = lanes.logs.iter().map(BytesMut::len).sum();
                     drop(lanes);
                     self.0.emptied.notify_waiters();
-                    return Some(batch.freeze());
+                    return Some(batch);
                 }
                 // Idle again: give back what a flood took.
-                if lanes.urgent.capacity() > PORTION {
-                    lanes.urgent = BytesMut::new();
+                if lanes.tail.capacity() > PORTION {
+                    lanes.tail = BytesMut::new();
                 }
             }
             self.0.emptied.notify_waiters();
@@ -215,15 +305,49 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use bytes::Buf as _;
+
     use super::*;
+
+    async fn written(outbox: &Outbox) -> String {
+        let mut batch = outbox.next_batch().await.unwrap();
+        let bytes = batch.copy_to_bytes(batch.remaining());
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_large_payload_lies_between_its_head_and_what_follows() {
+        let outbox = Outbox::new();
+        let done = Arc::new(AtomicUsize::new(0));
+        let afterwards = |number: usize| -> Option<Afterwards> {
+            let done = Arc::clone(&done);
+            Some(Box::new(move || done.store(number, Ordering::SeqCst)))
+        };
+        let large = "x".repeat(MIN_UNCOPIED);
+        outbox.publish("a", None, None, b"1");
+        outbox.publish_bytes("b", None, None, large.clone().into(), afterwards(1));
+        outbox.publish_bytes("c", None, None, Bytes::from_static(b"2"), afterwards(2));
+        let mut batch = outbox.next_batch().await.unwrap();
+        let bytes = batch.copy_to_bytes(batch.remaining());
+        let expected = format!("PUB a 1\r\n1\r\nPUB b 8192\r\n{large}\r\nPUB c 1\r\n2\r\n");
+        assert_eq!(bytes, expected);
+        assert_eq!(done.load(Ordering::SeqCst), 0, "not before it is written");
+        batch.written();
+        assert_eq!(done.load(Ordering::SeqCst), 2);
+        outbox.close();
+        outbox.publish_bytes("d", None, None, Bytes::new(), afterwards(3));
+        assert_eq!(Arc::strong_count(&done), 1, "what is never written is dropped");
+    }
 
     #[tokio::test]
     async fn urgent_messages_pass_waiting_logs() {
         let outbox = Outbox::new();
         outbox.try_log("logs", b"one").unwrap();
         outbox.publish("events", None, None, b"two");
-        assert_eq!(outbox.next_batch().await.unwrap(), "PUB events 3\r\ntwo\r\n");
-        assert_eq!(outbox.next_batch().await.unwrap(), "PUB logs 3\r\none\r\n");
+        assert_eq!(written(&outbox).await, "PUB events 3\r\ntwo\r\n");
+        assert_eq!(written(&outbox).await, "PUB logs 3\r\none\r\n");
         assert!(!outbox.lanes().is_empty(), "the last batch is not written yet");
     }
 
@@ -237,11 +361,11 @@ mod tests {
         assert!((200..300).contains(&taken), "{taken}");
         assert!(!outbox.has_room());
         let batch = outbox.next_batch().await.unwrap();
-        assert!(batch.len() < PORTION + 2000);
+        assert!(batch.remaining() < PORTION + 2000);
         outbox.room().await;
         outbox.try_log("logs", b"more").unwrap();
         outbox.publish("reply", None, None, b"");
-        assert_eq!(outbox.next_batch().await.unwrap(), "PUB reply 0\r\n\r\n");
+        assert_eq!(written(&outbox).await, "PUB reply 0\r\n\r\n");
     }
 
     #[tokio::test]
@@ -251,7 +375,7 @@ mod tests {
         outbox.close();
         outbox.room().await;
         outbox.drained().await;
-        assert_eq!(outbox.next_batch().await, None);
+        assert!(outbox.next_batch().await.is_none());
         outbox.publish("late", None, None, b"");
         outbox.reopen();
         assert!(outbox.lanes().is_empty());
@@ -263,7 +387,7 @@ mod tests {
         for _ in 0..9 {
             outbox.publish("events", None, None, &vec![0; 1024 * 1024]);
         }
-        assert_eq!(outbox.next_batch().await, None);
+        assert!(outbox.next_batch().await.is_none());
     }
 
     #[tokio::test]
@@ -271,6 +395,6 @@ mod tests {
         let outbox = Outbox::new();
         outbox.publish("a b\r\nPUB x 0", None, None, b"");
         outbox.publish("fine", None, None, b"");
-        assert_eq!(outbox.next_batch().await.unwrap(), "PUB fine 0\r\n\r\n");
+        assert_eq!(written(&outbox).await, "PUB fine 0\r\n\r\n");
     }
 }

@@ -40,7 +40,7 @@ pub enum Event {
         /// What for, or what is wrong with the request.
         order: Result<Box<Order>, OrderError>,
     },
-    /// The workload's program is really executing.
+    /// The workload's program is really executing, or the function takes calls.
     Launched,
     /// It could not be started.
     LaunchFailed {
@@ -59,7 +59,7 @@ pub enum Event {
         /// How.
         exit: Exit,
     },
-    /// No process of the workload is left.
+    /// No process of the workload is left, or no call of the function.
     TreeGone,
     /// A timer ran out.
     Elapsed {
@@ -73,7 +73,7 @@ pub enum Event {
 /// Timers; there is at most one of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimerKind {
-    /// The workload's grace after SIGTERM.
+    /// The workload's grace after it was asked to end.
     Grace,
     /// The time that killed processes have to disappear.
     KillDeadline,
@@ -107,7 +107,7 @@ pub enum Effect {
     AnnounceWorkloadStopped {
         /// Name of the workload.
         name: String,
-        /// Its exit code, -1 if a signal ended it.
+        /// Its exit code, -1 if a signal ended it, 0 for a function.
         code: i32,
         /// How and why it ended.
         message: String,
@@ -133,9 +133,9 @@ pub enum Effect {
         /// Who asked.
         reply: ReplyTo,
     },
-    /// Ask the workload's processes to end.
+    /// Ask the workload's processes to end; take no more calls.
     Terminate,
-    /// End them.
+    /// End them, and the calls that run.
     Kill,
     /// Start a timer; one of the same kind is replaced.
     StartTimer {

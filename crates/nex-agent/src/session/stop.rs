@@ -162,9 +162,10 @@ impl Session {
                 other => return self.state = other,
             };
         let message = message(cause, exit, stuck);
+        let no_process = if workload.is_function { 0 } else { -1 };
         effects.push_back(Effect::AnnounceWorkloadStopped {
             name: workload.name,
-            code: exit.map_or(-1, Exit::code),
+            code: exit.map_or(no_process, Exit::code),
             message: message.clone(),
         });
         effects.extend(waiting.into_iter().map(|reply| Effect::ConfirmUndeploy { reply }));

@@ -13,11 +13,23 @@ fn reply(number: usize) -> ReplyTo {
 }
 
 fn order(grace_ms: u64) -> Box<Order> {
+    order_of(Kind::Native { argv0: "echo".to_owned(), arguments: Vec::new() }, grace_ms)
+}
+
+fn function() -> Kind {
+    Kind::Function(FunctionOrder {
+        language: Language::WebAssembly,
+        compiled: Some("/compiled".into()),
+        limits: crate::provider::function::FunctionLimits::default(),
+    })
+}
+
+fn order_of(kind: Kind, grace_ms: u64) -> Box<Order> {
     Box::new(Order {
         name: "echo".parse().unwrap(),
-        argv0: "echo".to_owned(),
-        arguments: Vec::new(),
-        environment: std::collections::BTreeMap::new(),
+        namespace: "default".parse().unwrap(),
+        kind,
+        environment: nex_protocol::environment::Environment::default(),
         artifact: Artifact::File { path: "/artifact".into(), size: 1 },
         stop_grace: Duration::from_millis(grace_ms),
         rates: crate::output::limit::Rates::DEFAULT,
@@ -76,6 +88,20 @@ fn an_undeploy_is_answered_when_nothing_is_left() {
         panic!("{effects:?}");
     };
     assert_eq!((*code, message.as_str()), (-1, "stopped on request: killed by SIGTERM"));
+}
+
+#[test]
+fn a_function_that_is_stopped_has_no_exit_code_of_its_own() {
+    let deploy = Event::Deploy { reply: reply(1), order: Ok(order_of(function(), 5_000)) };
+    let mut session = after([Event::Connected, Event::HandshakeDone, deploy, Event::Launched]);
+    let effects = session.step(Event::Undeploy { reply: Some(reply(2)) });
+    assert_eq!(effects[0], Effect::Terminate, "no new calls");
+    assert_eq!(session.step(Event::TreeGone), [Effect::DrainOutput], "the last call ended");
+    let effects = session.step(Event::OutputDrained);
+    let message = "stopped on request".to_owned();
+    let stopped = Effect::AnnounceWorkloadStopped { name: "echo".to_owned(), code: 0, message };
+    assert_eq!(effects[0], stopped);
+    assert_eq!(effects[1], Effect::ConfirmUndeploy { reply: reply(2) });
 }
 
 #[test]
@@ -151,7 +177,7 @@ enum Happening {
     HandshakeFailed,
     LinkLost,
     LinkGivenUp,
-    Deploy { grace: u64 },
+    Deploy { grace: u64, function: bool },
     BadDeploy,
     Launched,
     LaunchFailed,
@@ -171,7 +197,7 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
         Just(H::HandshakeFailed),
         Just(H::LinkLost),
         Just(H::LinkGivenUp),
-        (0_u64..2).prop_map(|grace| H::Deploy { grace }),
+        (0_u64..2, any::<bool>()).prop_map(|(grace, function)| H::Deploy { grace, function }),
         Just(H::BadDeploy),
         Just(H::Launched),
         Just(H::LaunchFailed),
@@ -194,11 +220,14 @@ fn event(happening: Happening, number: usize) -> Event {
         Happening::HandshakeFailed => Event::HandshakeFailed { reason },
         Happening::LinkLost => Event::LinkLost { reason },
         Happening::LinkGivenUp => Event::LinkGivenUp { reason },
-        Happening::Deploy { grace } => {
+        Happening::Deploy { grace, function: false } => {
             Event::Deploy { reply: reply(number), order: Ok(order(grace)) }
         }
+        Happening::Deploy { grace, function: true } => {
+            Event::Deploy { reply: reply(number), order: Ok(order_of(function(), grace)) }
+        }
         Happening::BadDeploy => {
-            Event::Deploy { reply: reply(number), order: Err(OrderError::Type(WorkloadType::Wasm)) }
+            Event::Deploy { reply: reply(number), order: Err(OrderError::Type(WorkloadType::Oci)) }
         }
         Happening::Launched => Event::Launched,
         Happening::LaunchFailed => Event::LaunchFailed { reason },

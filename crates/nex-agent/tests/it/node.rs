@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use nex_protocol::nats::{
-    ClientOp, ConnectOptions, Decoder, Limits, PONG, Publish, ServerInfo, encode_info, encode_msg,
+    ClientOp, ConnectOptions, Decoder, HeaderMap, Limits, PONG, Publish, ServerInfo, encode_info,
+    encode_msg,
 };
 use serde_json::{Value, json};
 
@@ -130,15 +131,29 @@ impl Node {
 
     /// Sends a message to whatever subscription fits its subject.
     pub(crate) fn deliver(&mut self, subject: &str, reply: Option<&str>, payload: &[u8]) {
+        self.deliver_with(subject, reply, None, payload);
+    }
+
+    /// The same with headers.
+    pub(crate) fn deliver_with(
+        &mut self,
+        subject: &str,
+        reply: Option<&str>,
+        headers: Option<&HeaderMap>,
+        payload: &[u8],
+    ) {
         let sid = self
             .subscriptions
             .iter()
-            .find(|(held, _)| held == subject)
+            .find(|(held, _)| {
+                held == subject
+                    || held.strip_suffix('*').is_some_and(|start| subject.starts_with(start))
+            })
             .unwrap_or_else(|| panic!("nobody listens to {subject}"))
             .1
             .clone();
         let mut out = BytesMut::new();
-        encode_msg(&mut out, subject, &sid, reply, None, payload).unwrap();
+        encode_msg(&mut out, subject, &sid, reply, headers, payload).unwrap();
         self.send(&out);
     }
 
@@ -187,10 +202,15 @@ impl Node {
 
     /// Asks the agent; answers where the answer will come.
     pub(crate) fn ask(&mut self, what: &str, payload: &[u8]) -> String {
-        self.requests += 1;
-        let inbox = format!("_INBOX.test.{}", self.requests);
+        let inbox = self.new_inbox();
         self.deliver(&format!("agentint.{ID}.{what}"), Some(&inbox), payload);
         inbox
+    }
+
+    /// A subject for an answer.
+    pub(crate) fn new_inbox(&mut self) -> String {
+        self.requests += 1;
+        format!("_INBOX.test.{}", self.requests)
     }
 
     /// Deploys a program with arguments; answers the agent's answer.

@@ -25,6 +25,7 @@ pub struct Workload {
     essential: bool,
     triggers: Vec<TriggerSubject>,
     lifetime: Option<Duration>,
+    call_timeout: Option<Duration>,
     artifact: Artifact,
 }
 
@@ -73,6 +74,12 @@ pub enum WorkloadError {
         "a {0} function cannot be essential, it only runs when triggered: leave --essential out"
     )]
     EssentialFunction(WorkloadType),
+    /// Services are not called.
+    #[error("a {0} workload is a service, which nothing calls: leave --call_timeout out")]
+    CallTimeoutOnService(WorkloadType),
+    /// No call could ever succeed.
+    #[error("a call timeout of 0 leaves no time for any call: give more, or leave it out")]
+    NoCallTime,
     /// The environment could not be sealed.
     #[error("cannot seal the environment for the node")]
     Seal(#[source] EnvironmentError),
@@ -112,6 +119,7 @@ impl Workload {
                 essential: false,
                 triggers: Vec::new(),
                 lifetime: None,
+                call_timeout: None,
                 artifact,
             },
             wrong_variable: None,
@@ -165,7 +173,7 @@ impl Workload {
             sender: publisher.public(),
             target_node: node,
             trigger_subjects: self.triggers.clone(),
-            call_timeout_ms: None,
+            call_timeout_ms: self.call_timeout.map(whole_milliseconds),
             retry_count: None,
             retried_at: None,
         };
@@ -220,6 +228,27 @@ impl WorkloadBuilder {
         self
     }
 
+    /// Limits how long one call of the function may take, host calls included.
+    /// Counted in whole milliseconds, of which a part counts as one. Without
+    /// this the node's own default holds, and a node never allows more than its
+    /// own limit. A Go node knows no such limit and keeps its five seconds.
+    ///
+    /// ```
+    /// # fn build(artifact: nex_client::deploy::Artifact) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use nex_client::deploy::{Workload, WorkloadType};
+    ///
+    /// let workload = Workload::builder("resize".parse()?, WorkloadType::Wasm, artifact)
+    ///     .trigger("images.resize".parse()?)
+    ///     .call_timeout(Duration::from_secs(30))
+    ///     .build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn call_timeout(mut self, timeout: Duration) -> Self {
+        self.workload.call_timeout = Some(timeout);
+        self
+    }
+
     /// Limits how long the signed request can be used. Without this it can be
     /// used for ever.
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
@@ -241,13 +270,24 @@ impl WorkloadBuilder {
             if workload.essential {
                 return Err(WorkloadError::EssentialFunction(kind));
             }
+            if workload.call_timeout.is_some_and(|timeout| timeout.is_zero()) {
+                return Err(WorkloadError::NoCallTime);
+            }
         } else {
             if !workload.triggers.is_empty() {
                 return Err(WorkloadError::TriggersOnService(kind));
+            }
+            if workload.call_timeout.is_some() {
+                return Err(WorkloadError::CallTimeoutOnService(kind));
             }
             // What no process can be given is told here, not by the node.
             workload.environment.for_process().map_err(WorkloadError::Variable)?;
         }
         Ok(workload)
     }
+}
+
+/// Milliseconds as the wire counts them; a part counts as a whole one.
+fn whole_milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }

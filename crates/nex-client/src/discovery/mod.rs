@@ -1,14 +1,16 @@
-//! Which nodes and workloads are there.
+//! Which nodes, workloads and functions are there.
 //!
 //! Nobody keeps a list of nodes: a question goes to all of them, and whoever
 //! is there answers. What is hard is to know when all have: see [`Gap`].
 
 mod answers;
+mod functions;
 mod gap;
 mod resolve;
 mod workloads;
 
 pub use answers::Answers;
+pub use functions::{FoundFunction, FunctionInstance};
 pub use gap::Gap;
 pub use resolve::{Candidate, ResolveError, ResolvedNode, ResolvedWorkload};
 pub use workloads::{FoundWorkload, WorkloadFilter};
@@ -34,7 +36,7 @@ pub enum DiscoveryError {
     #[error("cannot subscribe to answers: check the connection to NATS")]
     Subscribe(#[source] SubscribeError),
     /// The question could not be sent.
-    #[error("cannot ask the nodes: check the connection to NATS")]
+    #[error("cannot ask nodes and services: check the connection to NATS")]
     Publish(#[source] PublishError),
 }
 
@@ -65,7 +67,7 @@ impl Client {
         let inbox = self.nats().new_inbox();
         let messages = self.listen(&inbox).await?;
         let asked = Instant::now();
-        self.put(&ControlSubject::PingAll, &inbox).await?;
+        self.put(ControlSubject::PingAll.to_string(), &inbox).await?;
         Ok(gather(messages, asked, self.timeout(), |message| {
             judge(message, |ping: &PingResponse| ping.node_id.clone())
         }))
@@ -111,10 +113,9 @@ impl Client {
         self.nats().subscribe(inbox.to_owned()).await.map_err(DiscoveryError::Subscribe)
     }
 
-    async fn put(&self, question: &ControlSubject, inbox: &str) -> Result<(), DiscoveryError> {
-        let (subject, reply) = (question.to_string(), inbox.to_owned());
+    async fn put(&self, question: String, inbox: &str) -> Result<(), DiscoveryError> {
         self.nats()
-            .publish_with_reply(subject, reply, Vec::new().into())
+            .publish_with_reply(question, inbox.to_owned(), Vec::new().into())
             .await
             .map_err(DiscoveryError::Publish)
     }

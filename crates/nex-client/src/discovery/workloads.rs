@@ -91,8 +91,8 @@ impl Client {
         let (workloads, pings) = (self.nats().new_inbox(), self.nats().new_inbox());
         let messages = merged(self.listen(&workloads).await?, self.listen(&pings).await?);
         let asked = Instant::now();
-        self.put(&filter.question(), &workloads).await?;
-        self.put(&ControlSubject::PingAll, &pings).await?;
+        self.put(filter.question().to_string(), &workloads).await?;
+        self.put(ControlSubject::PingAll.to_string(), &pings).await?;
         Ok(gather(messages, asked, self.timeout(), move |message: &Message| {
             if message.subject.as_str() == pings {
                 return match judge(message, |ping: &PingResponse| ping.node_id.clone()) {

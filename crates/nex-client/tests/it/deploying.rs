@@ -257,9 +257,44 @@ fn workloads_that_make_no_sense_are_not_built() {
         Err(WorkloadError::EssentialFunction(_))
     ));
     assert!(matches!(
+        build(WorkloadType::V8).trigger(trigger()).call_timeout(Duration::ZERO).build(),
+        Err(WorkloadError::NoCallTime)
+    ));
+    assert!(matches!(
+        build(WorkloadType::Elf).call_timeout(Duration::from_secs(1)).build(),
+        Err(WorkloadError::CallTimeoutOnService(_))
+    ));
+    assert!(matches!(
         build(WorkloadType::Elf).variable("", "x").variable("FINE", "x").build(),
         Err(WorkloadError::Variable(_))
     ));
     let printed = format!("{:?}", build(WorkloadType::Elf).variable("A", "HIDDEN").build());
     assert!(!printed.contains("HIDDEN"), "{printed}");
+}
+
+#[test]
+fn the_time_of_a_call_is_sent_in_whole_milliseconds() {
+    let home = tempfile::tempdir().unwrap();
+    let keys = KeyFolder::at(home.path()).load_or_create().unwrap();
+    for (timeout, sent) in [
+        (None, None),
+        (Some(Duration::from_secs(30)), Some(30_000)),
+        (Some(Duration::from_micros(1)), Some(1)),
+        (Some(Duration::from_micros(1_001)), Some(2)),
+    ] {
+        let builder = Workload::builder("f".parse().unwrap(), WorkloadType::Wasm, artifact())
+            .trigger("orders.>".parse().unwrap());
+        let workload = match timeout {
+            Some(timeout) => builder.call_timeout(timeout),
+            None => builder,
+        };
+        let xkey = CurveKey::generate().public();
+        let deployment = workload
+            .build()
+            .unwrap()
+            .sign_and_seal(fresh_id(), &xkey, &keys.issuer, &keys.publisher, unix_now())
+            .unwrap();
+        let read = DeployRequest::decode(&deployment.request.encode()).unwrap();
+        assert_eq!(read.call_timeout_ms, sent);
+    }
 }

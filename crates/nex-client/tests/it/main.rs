@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 #![allow(clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod calling;
 mod connecting;
 mod context_vectors;
 mod deploying;

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use super::{
     error::ArtifactError,
     index::{Full, Index},
+    turns::Turns,
 };
 
 /// Chunks on their way to the disk. With chunks of 128 KiB, what nats clients
@@ -39,19 +40,7 @@ struct Inner {
     index: Mutex<Index>,
     /// One download at a time per claimed digest: twenty deploys of one
     /// artifact fetch it once.
-    downloads: DownloadTurns,
-}
-
-/// A mutex per digest that somebody downloads now.
-#[derive(Debug, Default)]
-struct DownloadTurns(Mutex<std::collections::HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>);
-
-impl DownloadTurns {
-    fn of(&self, digest: Digest) -> Arc<tokio::sync::Mutex<()>> {
-        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-        Arc::clone(turns.entry(digest).or_default())
-    }
+    downloads: Turns,
 }
 
 /// The right to use one cached artifact: while it lives, the file stays.
@@ -161,7 +150,7 @@ impl ArtifactCache {
             dir: dir.to_owned(),
             max_artifact,
             index: Mutex::new(index),
-            downloads: DownloadTurns::default(),
+            downloads: Turns::default(),
         };
         let cache = Self { inner: Arc::new(inner) };
         // A limit that was lowered since the last run holds from the start.

@@ -20,7 +20,7 @@ struct Entry {
 
 /// The state of the cache, in bytes and digests.
 #[derive(Debug, Default)]
-pub(super) struct Index {
+pub(crate) struct Index {
     entries: HashMap<Digest, Entry>,
     /// Bytes promised to downloads that have not finished.
     reserved: u64,
@@ -30,33 +30,33 @@ pub(super) struct Index {
 
 /// The cache cannot make room: what is not in use does not suffice.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Full;
+pub(crate) struct Full;
 
 impl Index {
     /// An empty index of at most `limit` bytes.
-    pub(super) fn new(limit: u64) -> Self {
+    pub(crate) fn new(limit: u64) -> Self {
         Self { limit, ..Self::default() }
     }
 
     /// The limit in bytes.
-    pub(super) fn limit(&self) -> u64 {
+    pub(crate) fn limit(&self) -> u64 {
         self.limit
     }
 
     /// Bytes held and promised.
-    pub(super) fn used_bytes(&self) -> u64 {
+    pub(crate) fn used_bytes(&self) -> u64 {
         self.entries.values().fold(self.reserved, |sum, entry| sum.saturating_add(entry.size))
     }
 
     /// Records a file that was found at start. Unverified.
-    pub(super) fn adopt(&mut self, digest: Digest, size: u64) {
+    pub(crate) fn adopt(&mut self, digest: Digest, size: u64) {
         self.clock += 1;
         let used = self.clock;
         self.entries.entry(digest).or_insert(Entry { size, leases: 0, used, verified: false });
     }
 
     /// Takes a lease on a held artifact. `Some(verified)` when it is there.
-    pub(super) fn lease(&mut self, digest: &Digest) -> Option<bool> {
+    pub(crate) fn lease(&mut self, digest: &Digest) -> Option<bool> {
         self.clock += 1;
         let entry = self.entries.get_mut(digest)?;
         entry.leases += 1;
@@ -65,21 +65,21 @@ impl Index {
     }
 
     /// Marks a held artifact as checked.
-    pub(super) fn mark_verified(&mut self, digest: &Digest) {
+    pub(crate) fn mark_verified(&mut self, digest: &Digest) {
         if let Some(entry) = self.entries.get_mut(digest) {
             entry.verified = true;
         }
     }
 
     /// Gives a lease back.
-    pub(super) fn release(&mut self, digest: &Digest) {
+    pub(crate) fn release(&mut self, digest: &Digest) {
         if let Some(entry) = self.entries.get_mut(digest) {
             entry.leases = entry.leases.saturating_sub(1);
         }
     }
 
     /// Forgets an artifact that turned out to be damaged.
-    pub(super) fn forget(&mut self, digest: &Digest) {
+    pub(crate) fn forget(&mut self, digest: &Digest) {
         self.entries.remove(digest);
     }
 
@@ -88,7 +88,7 @@ impl Index {
     ///
     /// # Errors
     /// [`Full`] when that much cannot be freed; nothing changes then.
-    pub(super) fn reserve(&mut self, size: u64) -> Result<Vec<Digest>, Full> {
+    pub(crate) fn reserve(&mut self, size: u64) -> Result<Vec<Digest>, Full> {
         let mut evictable: Vec<(u64, Digest, u64)> = self
             .entries
             .iter()
@@ -116,13 +116,13 @@ impl Index {
     }
 
     /// Takes a promise back: the download failed.
-    pub(super) fn cancel(&mut self, size: u64) {
+    pub(crate) fn cancel(&mut self, size: u64) {
         self.reserved = self.reserved.saturating_sub(size);
     }
 
     /// Turns a promise of `size` bytes into a held, verified artifact and takes
     /// a lease on it.
-    pub(super) fn commit(&mut self, digest: Digest, size: u64) {
+    pub(crate) fn commit(&mut self, digest: Digest, size: u64) {
         self.cancel(size);
         self.clock += 1;
         let used = self.clock;

@@ -11,9 +11,11 @@
 
 mod cache;
 mod error;
-mod index;
+pub(crate) mod index;
 mod object_store;
+mod turns;
 
 pub use cache::{ArtifactCache, ArtifactLease};
 pub use error::ArtifactError;
 pub use object_store::ObjectSource;
+pub(crate) use turns::Turns;

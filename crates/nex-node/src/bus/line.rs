@@ -158,6 +158,11 @@ impl Line {
         self.limits.max_payload
     }
 
+    /// Bytes that may wait for the agent to read them.
+    pub(super) fn max_pending(&self) -> usize {
+        self.limits.max_pending
+    }
+
     /// The connection is this agent's.
     pub(super) fn admit(&self, id: WorkloadId) {
         self.state().session.admit(id);
@@ -200,6 +205,11 @@ impl Line {
         if state.outbox.is_ended() {
             return Err(LinkError::Disconnected);
         }
+        // Closing the connection is for answers that nobody takes; a request can be refused.
+        let limit = self.limits.max_pending;
+        if state.outbox.pending().saturating_add(payload.len()) > limit {
+            return Err(LinkError::Backlog { limit });
+        }
         let limit = self.limits.max_requests;
         let number = state.requests.issue(answer, limit).ok_or(LinkError::Busy { limit })?;
         let reply = reply_subject(number);
@@ -230,6 +240,9 @@ impl Line {
         let size = payload.len().saturating_add(headers.map_or(0, HeaderMap::encoded_len));
         if size > self.limits.max_payload {
             return Err(LinkError::TooLarge { size, limit: self.limits.max_payload });
+        }
+        if size - payload.len() > self.limits.max_headers {
+            return Err(LinkError::HeadersTooLarge { limit: self.limits.max_headers });
         }
         let sid =
             state.session.subscriptions().deliver(message.to).ok_or(LinkError::NoResponders)?;

@@ -51,10 +51,22 @@ pub enum LinkError {
         /// The limit.
         limit: usize,
     },
+    /// The headers are larger than the bus carries.
+    #[error("headers of more than {limit} bytes, which is all that the bus carries")]
+    HeadersTooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// As many requests as allowed wait for this agent already.
     #[error("{limit} requests wait for this agent already")]
     Busy {
         /// The limit.
+        limit: usize,
+    },
+    /// As many bytes as allowed wait for this agent to read them.
+    #[error("{limit} bytes wait for this agent already")]
+    Backlog {
+        /// The limit in bytes.
         limit: usize,
     },
     /// A subject that the agent gave cannot be written.
@@ -150,13 +162,38 @@ impl Responder {
         self.to.is_some()
     }
 
+    /// Largest message that can be sent, headers included, in bytes.
+    #[must_use]
+    pub fn max_bytes(&self) -> usize {
+        self.line.max_payload()
+    }
+
+    /// Waits until the agent has read most of what it was sent, so that a large answer does not
+    /// make it a slow reader. `false` if its connection is gone.
+    pub async fn room(&self) -> bool {
+        self.line.drained_to(self.line.max_pending() / 2).await
+    }
+
+    /// Sends one message of an answer that has several; [`Responder::respond`] sends the last.
+    /// Queues it and returns; without an expected answer it does nothing. Parts are bounded only
+    /// as everything that waits for the agent is: see [`Responder::room`].
+    ///
+    /// # Errors
+    /// As [`Responder::respond`].
+    pub fn part(&self, headers: Option<&HeaderMap>, payload: Bytes) -> Result<(), LinkError> {
+        let Some(to) = &self.to else { return Ok(()) };
+        self.line.deliver(Outgoing { to, subject: to, reply: None, headers }, payload)
+    }
+
+    /// Ends an answer whose parts were all of it: nothing more is sent.
+    pub fn end(self) {}
+
     /// Sends the answer. Queues it and returns; without an expected answer it does nothing.
     ///
     /// # Errors
     /// [`LinkError`] if the connection is gone, the agent does not listen where it said it would,
     /// or the answer is too large. Callers that cannot do anything about it may ignore that.
     pub fn respond(self, headers: Option<&HeaderMap>, payload: Bytes) -> Result<(), LinkError> {
-        let Some(to) = &self.to else { return Ok(()) };
-        self.line.deliver(Outgoing { to, subject: to, reply: None, headers }, payload)
+        self.part(headers, payload)
     }
 }

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use nex_protocol::{
-    config::{ByteSize, NodeConfigFile, SandboxChoice},
+    config::{ByteSize, FunctionsFile, HostServicesFile, NodeConfigFile, SandboxChoice},
+    control::WorkloadType,
     key::{CurvePublicKey, PublicKey},
 };
 
@@ -99,6 +100,12 @@ impl ConfigBuilder {
         self
     }
 
+    /// Run the agent at `path` instead of the built-in one.
+    pub fn agent(mut self, path: impl AsRef<Path>) -> Self {
+        self.file.agent_path = self.path("agent_path", path.as_ref());
+        self
+    }
+
     /// Host the agent at `path`, of the old protocol, instead of the built-in one.
     pub fn legacy_agent(mut self, path: impl AsRef<Path>) -> Self {
         self.file.legacy_agents = Some(true);
@@ -122,6 +129,18 @@ impl ConfigBuilder {
     pub fn cache_dir(mut self, dir: impl AsRef<Path>) -> Self {
         let dir = self.path("artifact_cache.dir", dir.as_ref());
         self.file.artifact_cache.get_or_insert_default().dir = dir;
+        self
+    }
+
+    /// What the node runs.
+    pub fn workload_types(mut self, types: impl IntoIterator<Item = WorkloadType>) -> Self {
+        self.file.workload_types = Some(types.into_iter().map(|kind| kind.to_string()).collect());
+        self
+    }
+
+    /// How functions are called: the section of a file.
+    pub fn functions(mut self, functions: FunctionsFile) -> Self {
+        self.file.functions = Some(functions);
         self
     }
 
@@ -152,6 +171,12 @@ impl ConfigBuilder {
     /// Lines of output of one workload that are published, per second.
     pub fn log_lines_per_second(mut self, lines: u32) -> Self {
         self.file.logs.get_or_insert_default().lines_per_second = Some(lines);
+        self
+    }
+
+    /// What functions may use of the node.
+    pub fn host_services(mut self, host_services: HostServicesFile) -> Self {
+        self.file.host_services = Some(host_services);
         self
     }
 

@@ -10,15 +10,15 @@ use std::{
 
 use nex_protocol::{
     config::{
-        ByteSize, NamespaceNetwork, NodeConfigFile, PublicNatsServerFile, SandboxChoice,
-        TokenBucketFile,
+        ByteSize, FunctionsFile, NamespaceNetwork, NodeConfigFile, PublicNatsServerFile,
+        SandboxChoice, TokenBucketFile,
     },
     control::WorkloadType,
 };
 
 use super::{
-    ArtifactCacheConfig, Config, Limits, LogLimits, NamespaceSettings, PublicNatsServer, Settings,
-    defaults,
+    ArtifactCacheConfig, CompiledCacheConfig, Config, FunctionsConfig, Limits, LogLimits,
+    NamespaceSettings, PublicNatsServer, Settings, defaults,
     document::describe_text,
     paths,
     problem::{Origin, Place, Problem, ProblemKind, Warning, WarningKind},
@@ -69,6 +69,8 @@ pub(super) fn check(
     checker.node_name(&mut file);
     let mut file = defaults::fill(file, surroundings);
     checker.artifact_sizes(&mut file);
+    checker.host_store_sizes(file.host_services.get_or_insert_default());
+    checker.call_timeouts(&mut file);
     checker.virtual_machines(&mut file);
     let settings = checker.settings(&mut file);
     let Checker { problems, warnings, .. } = checker;
@@ -76,14 +78,14 @@ pub(super) fn check(
 }
 
 /// Finds problems and knows where things are.
-struct Checker<'a> {
+pub(super) struct Checker<'a> {
     places: &'a BTreeMap<String, Place>,
     problems: Vec<Problem>,
     warnings: Vec<Warning>,
 }
 
 impl Checker<'_> {
-    fn is_given(&self, key: &str) -> bool {
+    pub(super) fn is_given(&self, key: &str) -> bool {
         self.places.contains_key(key)
     }
 
@@ -100,7 +102,13 @@ impl Checker<'_> {
         self.problem(key, ProblemKind::Unexpected { found, expected });
     }
 
-    fn contradiction(&mut self, key: &str, found: String, other: String, remedy: &'static str) {
+    pub(super) fn contradiction(
+        &mut self,
+        key: &str,
+        found: String,
+        other: String,
+        remedy: &'static str,
+    ) {
         self.problem(key, ProblemKind::Contradiction { found, other, remedy });
     }
 
@@ -109,7 +117,12 @@ impl Checker<'_> {
     }
 
     /// Parses every text of a list; `what` says what each must be.
-    fn list<T: FromStr>(&mut self, key: &str, texts: Option<&[String]>, what: &str) -> Vec<T> {
+    pub(super) fn list<T: FromStr>(
+        &mut self,
+        key: &str,
+        texts: Option<&[String]>,
+        what: &str,
+    ) -> Vec<T> {
         let mut parsed = Vec::new();
         for (index, text) in texts.unwrap_or_default().iter().enumerate() {
             match text.trim().parse() {
@@ -206,12 +219,57 @@ impl Checker<'_> {
     }
 
     fn workload_types(&mut self, texts: Option<&[String]>) -> Vec<WorkloadType> {
+        const RUN: [WorkloadType; 3] = [WorkloadType::Elf, WorkloadType::V8, WorkloadType::Wasm];
         let types: Vec<WorkloadType> =
             self.list("workload_types", texts, "one of \"elf\", \"v8\", \"wasm\", \"oci\"");
-        if types.iter().any(|kind| *kind != WorkloadType::Elf) {
-            self.warn("workload_types", WarningKind::OnlyServices);
+        if types.iter().any(|kind| !RUN.contains(kind)) {
+            self.warn("workload_types", WarningKind::NoImages);
         }
-        types.into_iter().filter(|kind| *kind == WorkloadType::Elf).take(1).collect()
+        RUN.into_iter().filter(|kind| types.contains(kind)).collect()
+    }
+
+    /// A deploy that does not say how long a call may take has to be one that is allowed.
+    fn call_timeouts(&mut self, file: &mut NodeConfigFile) {
+        let functions = file.functions.get_or_insert_default();
+        let (Some(usual), Some(longest)) =
+            (functions.call_timeout_ms, functions.max_call_timeout_ms)
+        else {
+            return;
+        };
+        if usual <= longest {
+            return;
+        }
+        if self.is_given("functions.max_call_timeout_ms") {
+            let other = format!("functions.call_timeout_ms is {usual}");
+            let remedy = "no call may take longer than the longest";
+            let key = "functions.max_call_timeout_ms";
+            self.contradiction(key, longest.to_string(), other, remedy);
+        } else {
+            functions.max_call_timeout_ms = Some(usual);
+        }
+    }
+
+    fn functions(file: &FunctionsFile) -> FunctionsConfig {
+        let bytes = |size: Option<ByteSize>| size.map_or(u64::MAX, ByteSize::as_u64);
+        let milliseconds = |ms: Option<u32>| Duration::from_millis(ms.unwrap_or_default().into());
+        let cache = file.compiled_cache.clone().unwrap_or_default();
+        FunctionsConfig {
+            call_timeout: milliseconds(file.call_timeout_ms),
+            max_call_timeout: milliseconds(file.max_call_timeout_ms),
+            max_concurrent_calls: file.max_concurrent_calls.unwrap_or(u32::MAX),
+            max_concurrent_calls_node: file.max_concurrent_calls_node.unwrap_or(u32::MAX),
+            queue_length: file.queue_length.unwrap_or_default() as usize,
+            queue_wait: milliseconds(file.queue_wait_ms),
+            max_memory_bytes: bytes(file.max_memory_bytes),
+            max_output_bytes: bytes(file.max_output_bytes),
+            max_script_bytes: bytes(file.max_script_bytes),
+            compile_timeout: milliseconds(file.compile_timeout_ms),
+            compile_memory_bytes: bytes(file.compile_memory_bytes),
+            compiled_cache: CompiledCacheConfig {
+                max_bytes: bytes(cache.max_bytes),
+                dir: cache.dir.map(PathBuf::from),
+            },
+        }
     }
 
     /// An artifact has to fit into the cache.
@@ -330,6 +388,7 @@ impl Checker<'_> {
         let limits = file.limits.clone().unwrap_or_default();
         let cache = file.artifact_cache.clone().unwrap_or_default();
         let logs = file.logs.clone().unwrap_or_default();
+        let host_services = file.host_services.clone().unwrap_or_default();
         let bytes = |size: Option<ByteSize>| size.map_or(u64::MAX, ByteSize::as_u64);
         let count = |number: Option<u32>| number.map_or(usize::MAX, |number| number as usize);
         let milliseconds = |ms: Option<u32>| Duration::from_millis(ms.unwrap_or_default().into());
@@ -362,6 +421,7 @@ impl Checker<'_> {
                 max_concurrent_deploys: count(limits.max_concurrent_deploys),
                 max_artifact_bytes: bytes(limits.max_artifact_bytes),
             },
+            functions: Self::functions(&file.functions.clone().unwrap_or_default()),
             artifact_cache: ArtifactCacheConfig {
                 max_bytes: bytes(cache.max_bytes),
                 dir: cache.dir.map(PathBuf::from),
@@ -370,6 +430,7 @@ impl Checker<'_> {
                 lines_per_second: logs.lines_per_second.unwrap_or(u32::MAX),
                 bytes_per_second: bytes(logs.bytes_per_second),
             },
+            host_services: self.host_services(&host_services),
             namespace: self.namespace(file),
             stop_grace: milliseconds(file.stop_grace_ms),
             drain_deadline: milliseconds(file.drain_deadline_ms),

@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use nex_protocol::config::{
-    ArtifactCacheFile, ByteSize, CniFile, LimitsFile, LogsFile, MachineTemplateFile, NamespaceFile,
-    NamespaceNetwork, NodeConfigFile, PublicNatsServerFile,
+    ArtifactCacheFile, ByteSize, CniFile, CompiledCacheFile, FunctionsFile, LimitsFile, LogsFile,
+    MachineTemplateFile, NamespaceFile, NamespaceNetwork, NodeConfigFile, PublicNatsServerFile,
 };
 
-use super::surroundings::Surroundings;
+use super::{host_services, surroundings::Surroundings};
 
 /// Fills what is absent and has a default. What is made when the node starts (its state
 /// directory, its name) stays absent.
@@ -43,12 +43,13 @@ pub(super) fn fill(file: NodeConfigFile, surroundings: &Surroundings) -> NodeCon
         valid_issuers: file.valid_issuers.or_else(|| Some(Vec::new())),
         requester_public_keys: file.requester_public_keys.or_else(|| Some(Vec::new())),
         require_artifact_hash: file.require_artifact_hash.or(Some(false)),
-        workload_types: file.workload_types.or_else(|| texts(&["elf"])),
+        workload_types: file.workload_types.or_else(|| texts(&["elf", "v8", "wasm"])),
         limits: Some(LimitsFile {
             max_workloads: limits.max_workloads.or(Some(1000)),
             max_concurrent_deploys: limits.max_concurrent_deploys.or(Some(64)),
             max_artifact_bytes: limits.max_artifact_bytes.or(Some(ByteSize::gibibytes(4))),
         }),
+        functions: Some(functions(file.functions.unwrap_or_default())),
         artifact_cache: Some(ArtifactCacheFile {
             max_bytes: cache.max_bytes.or(Some(ByteSize::gibibytes(10))),
             dir: cache.dir,
@@ -57,6 +58,7 @@ pub(super) fn fill(file: NodeConfigFile, surroundings: &Surroundings) -> NodeCon
             lines_per_second: logs.lines_per_second.or(Some(10_000)),
             bytes_per_second: logs.bytes_per_second.or(Some(ByteSize::mebibytes(8))),
         }),
+        host_services: Some(host_services::fill(file.host_services.unwrap_or_default())),
         stop_grace_ms: file.stop_grace_ms.or(Some(5_000)),
         drain_deadline_ms: file.drain_deadline_ms.or(Some(30_000)),
         public_nats_server: file.public_nats_server.map(|server| PublicNatsServerFile {
@@ -91,5 +93,26 @@ pub(super) fn fill(file: NodeConfigFile, surroundings: &Surroundings) -> NodeCon
         otel_traces: file.otel_traces.or(Some(false)),
         otel_traces_exporter: file.otel_traces_exporter.or_else(|| Some("file".to_owned())),
         ..file
+    }
+}
+
+fn functions(file: FunctionsFile) -> FunctionsFile {
+    let cache = file.compiled_cache.unwrap_or_default();
+    FunctionsFile {
+        call_timeout_ms: file.call_timeout_ms.or(Some(5_000)),
+        max_call_timeout_ms: file.max_call_timeout_ms.or(Some(60_000)),
+        max_concurrent_calls: file.max_concurrent_calls.or(Some(64)),
+        max_concurrent_calls_node: file.max_concurrent_calls_node.or(Some(512)),
+        queue_length: file.queue_length.or(Some(64)),
+        queue_wait_ms: file.queue_wait_ms.or(Some(100)),
+        max_memory_bytes: file.max_memory_bytes.or(Some(ByteSize::mebibytes(128))),
+        max_output_bytes: file.max_output_bytes.or(Some(ByteSize::mebibytes(1))),
+        max_script_bytes: file.max_script_bytes.or(Some(ByteSize::mebibytes(1))),
+        compile_timeout_ms: file.compile_timeout_ms.or(Some(30_000)),
+        compile_memory_bytes: file.compile_memory_bytes.or(Some(ByteSize::gibibytes(1))),
+        compiled_cache: Some(CompiledCacheFile {
+            max_bytes: cache.max_bytes.or(Some(ByteSize::gibibytes(1))),
+            dir: cache.dir,
+        }),
     }
 }

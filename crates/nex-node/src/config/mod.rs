@@ -17,6 +17,8 @@ mod check;
 mod defaults;
 mod document;
 mod effective;
+mod host_rules;
+mod host_services;
 mod load;
 mod paths;
 mod problem;
@@ -28,6 +30,10 @@ mod surroundings;
 mod tests;
 
 pub use builder::ConfigBuilder;
+pub use host_rules::{HostRule, NotAHost, NotASubject, SubjectTemplate};
+pub use host_services::{
+    HostHttpConfig, HostKvConfig, HostMessagingConfig, HostObjectStoreConfig, HostServicesConfig,
+};
 pub use load::{Overrides, from_text, from_value, load};
 pub use nex_protocol::config::{NamespaceNetwork, SandboxChoice};
 pub use problem::{
@@ -35,8 +41,9 @@ pub use problem::{
     WarningKind,
 };
 pub use settings::{
-    ArtifactCacheConfig, Config, Limits, LogLimits, NamespaceSettings, PublicNatsServer,
-    SandboxKind, Settings,
+    ArtifactCacheConfig, CompiledCacheConfig, Config, FunctionsConfig, Limits, LogLimits,
+    NamespaceSettings, PublicNatsServer, SandboxKind, Settings,
 };
+pub use subnet::Subnet;
 pub use surroundings::default_state_dir;
 pub(crate) use surroundings::{runtime_dir, search_path, variable};

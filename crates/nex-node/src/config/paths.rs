@@ -23,8 +23,16 @@ pub(super) fn tidy(file: &mut NodeConfigFile, home: Option<&Path>) -> Vec<String
     if let Some(cache) = &mut file.artifact_cache {
         tidy("artifact_cache.dir", &mut cache.dir);
     }
+    if let Some(cache) =
+        file.functions.as_mut().and_then(|functions| functions.compiled_cache.as_mut())
+    {
+        tidy("functions.compiled_cache.dir", &mut cache.dir);
+    }
     if let Some(server) = &mut file.public_nats_server {
         tidy("public_nats_server.store_dir", &mut server.store_dir);
+    }
+    if let Some(http) = file.host_services.as_mut().and_then(|host| host.http.as_mut()) {
+        tidy("host_services.http.ca_file", &mut http.ca_file);
     }
     let mut tidy_all = |key: &str, paths: &mut Option<Vec<String>>| {
         for (index, path) in paths.iter_mut().flatten().enumerate() {

@@ -245,8 +245,8 @@ pub enum WarningKind {
     ReservedTag,
     /// `nats-server` takes no spaces in its name; they are replaced.
     Spaces,
-    /// Only services are run by this version. Other types are ignored.
-    OnlyServices,
+    /// Container images are not run by this version. The type is ignored.
+    NoImages,
 }
 
 impl fmt::Display for Warning {
@@ -266,11 +266,8 @@ impl fmt::Display for Warning {
             WarningKind::Repeated => {
                 write!(f, "{key} is given more than once; the last one counts")
             }
-            WarningKind::OnlyServices => {
-                write!(
-                    f,
-                    "{key}: this version runs elf workloads only; the other types are ignored"
-                )
+            WarningKind::NoImages => {
+                write!(f, "{key}: this version does not run oci workloads; the type is ignored")
             }
             WarningKind::Spaces => write!(f, "{key} holds spaces; they are replaced by hyphens"),
             WarningKind::ReservedTag => {

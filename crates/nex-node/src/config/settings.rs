@@ -14,7 +14,7 @@ use nex_protocol::{
     key::{CurvePublicKey, PublicKey},
 };
 
-use super::Place;
+use super::{HostServicesConfig, Place};
 
 /// A kind of sandbox that really exists, as opposed to a [`SandboxChoice`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,10 +104,14 @@ pub struct Settings {
     pub workload_types: Vec<WorkloadType>,
     /// What it admits.
     pub limits: Limits,
+    /// How functions are called.
+    pub functions: FunctionsConfig,
     /// The artifacts on disk.
     pub artifact_cache: ArtifactCacheConfig,
     /// How much output of a workload is published.
     pub logs: LogLimits,
+    /// What functions may use of the node.
+    pub host_services: HostServicesConfig,
     /// What namespace sandboxes are made of.
     pub namespace: NamespaceSettings,
     /// From SIGTERM to SIGKILL when a workload is stopped.
@@ -148,6 +152,44 @@ pub struct Limits {
     pub max_concurrent_deploys: usize,
     /// Size of one artifact, bytes; at most the size of the cache.
     pub max_artifact_bytes: u64,
+}
+
+/// How functions are called and what one call may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionsConfig {
+    /// How long a call may take when the deploy does not say.
+    pub call_timeout: Duration,
+    /// The longest time for a call that a deploy may ask for.
+    pub max_call_timeout: Duration,
+    /// Calls of one function that run at the same time.
+    pub max_concurrent_calls: u32,
+    /// Calls of all functions that run at the same time.
+    pub max_concurrent_calls_node: u32,
+    /// Calls of one function that wait for a place.
+    pub queue_length: usize,
+    /// How long they wait.
+    pub queue_wait: Duration,
+    /// Memory of one running call, bytes.
+    pub max_memory_bytes: u64,
+    /// The largest answer, bytes.
+    pub max_output_bytes: u64,
+    /// The largest script, bytes.
+    pub max_script_bytes: u64,
+    /// How long one compilation may take.
+    pub compile_timeout: Duration,
+    /// Memory of one compilation, bytes.
+    pub compile_memory_bytes: u64,
+    /// Compiled functions on disk.
+    pub compiled_cache: CompiledCacheConfig,
+}
+
+/// Compiled functions on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompiledCacheConfig {
+    /// Size of all of them, bytes.
+    pub max_bytes: u64,
+    /// Where they are; in the state directory if `None`.
+    pub dir: Option<PathBuf>,
 }
 
 /// The artifacts on disk.

@@ -7,7 +7,7 @@ use std::{
 
 /// A network: an address and how many of its leading bits count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Subnet {
+pub struct Subnet {
     address: IpAddr,
     prefix: u8,
 }
@@ -28,7 +28,8 @@ impl FromStr for Subnet {
 }
 
 impl Subnet {
-    pub(super) fn contains(self, other: IpAddr) -> bool {
+    /// Whether an address lies in it.
+    pub fn contains(self, other: IpAddr) -> bool {
         match (self.address, other) {
             (IpAddr::V4(a), IpAddr::V4(b)) => {
                 let outside = 32 - u32::from(self.prefix);

@@ -20,7 +20,7 @@ use nex_protocol::{
     key::CurvePublicKey,
     name::{Namespace, NodeId},
     subject::{ControlSubject, SubjectError, Token, WorkloadPingScope},
-    uptime::format_uptime,
+    uptime::{format_runtime, format_uptime},
 };
 use serde::Serialize;
 use tokio::time::Instant;
@@ -310,9 +310,12 @@ fn summary(status: &Status, sandbox: SandboxKind) -> MachineSummary {
         workload: WorkloadSummary {
             name: workload.name.to_string(),
             description: workload.description.clone(),
-            runtime: format_uptime(status.started_at.elapsed()),
+            runtime: match &workload.function {
+                Some(function) => format_runtime(function.execution_time()),
+                None => format_uptime(status.started_at.elapsed()),
+            },
             workload_type: workload.kind.to_string(),
-            hash: workload.artifact.digest().to_string(),
+            hash: workload.files.artifact.digest().to_string(),
         },
     }
 }

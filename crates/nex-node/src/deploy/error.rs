@@ -8,7 +8,12 @@ use nex_protocol::{
 };
 
 use crate::{
-    artifact::ArtifactError, pool::ClaimError, sandbox::DeployFailure, workload::TableClosed,
+    artifact::ArtifactError,
+    compile::CompileError,
+    pool::ClaimError,
+    sandbox::DeployFailure,
+    trigger::{AttachError, TriggerError},
+    workload::TableClosed,
 };
 
 /// Why a deploy was refused, at which step and what to do about it.
@@ -33,6 +38,35 @@ pub(crate) enum DeployError {
     /// Only services can be essential.
     #[error("'essential' is for services (elf, oci) only; functions are started by their triggers")]
     EssentialFunction,
+    /// A call would take longer than the operator allows.
+    #[error(
+        "'call_timeout_ms' is {asked}; this node takes 1 to {limit} (functions.max_call_timeout_ms)"
+    )]
+    CallTimeout {
+        /// What was asked for, ms.
+        asked: u64,
+        /// The limit, ms.
+        limit: u128,
+    },
+    /// The function cannot be triggered so.
+    #[error("trigger_subjects is refused")]
+    Trigger(#[source] TriggerError),
+    /// The script is too long.
+    #[error(
+        "the script has {size} bytes; this node takes at most {limit} (functions.max_script_bytes)"
+    )]
+    Script {
+        /// Its size, bytes.
+        size: u64,
+        /// The limit, bytes.
+        limit: u64,
+    },
+    /// The function cannot be compiled.
+    #[error("the function cannot be compiled")]
+    Compile(#[source] CompileError),
+    /// The function runs, and nobody could call it.
+    #[error("the function's triggers are not listened to")]
+    Attach(#[source] AttachError),
     /// The requester is not on the operator's list.
     #[error("requester {0} is not among this node's requester_public_keys; ask its operator")]
     UnknownRequester(CurvePublicKey),

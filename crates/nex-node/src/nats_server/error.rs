@@ -60,7 +60,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// The program ended before it was ready.
-    #[error("nats-server ended at start ({status}): {}; its log is {}", last(lines), log.display())]
+    #[error("nats-server ended at start ({status}): {}; correct that, or look into its log {}", last(lines), log.display())]
     Ended {
         /// How it ended.
         status: ExitStatus,
@@ -70,10 +70,12 @@ pub enum StartError {
         log: PathBuf,
     },
     /// The program runs but was not ready in time, and was killed.
-    #[error("nats-server was not ready within {} s: look into its log {}", deadline.as_secs(), log.display())]
+    #[error("nats-server was not ready within {} s, and last said: {}; free the machine of other work and start again, or look into its log {}", deadline.as_secs(), last(lines), log.display())]
     NotReady {
         /// How long it was waited for.
         deadline: Duration,
+        /// The last lines it printed, oldest first.
+        lines: Vec<String>,
         /// Its log.
         log: PathBuf,
     },
@@ -81,10 +83,12 @@ pub enum StartError {
     #[error("the start of nats-server was interrupted: start it again")]
     Interrupted,
     /// It died again and again, so it is not started any more.
-    #[error("nats-server ended {times} times in a row: look into its log {}, then restart the node", log.display())]
+    #[error("nats-server ended {times} times in a row, and last said: {}; look into its log {}, then restart the node", last(lines), log.display())]
     KeepsDying {
         /// How many times in a row.
         times: u32,
+        /// The last lines it printed, oldest first.
+        lines: Vec<String>,
         /// Its log.
         log: PathBuf,
     },

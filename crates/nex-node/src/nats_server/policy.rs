@@ -5,7 +5,7 @@
 //! Starting ─────────▶ Running ─────▶ Waiting ◀──────────┐
 //!    │  ▲                              │ Waited         │
 //!    │  └──────────────────────────────┘ (Spawn)  ──────┴──▶ GivenUp
-//!    │ Ended before it was ever ready ────────────────────▶ GivenUp
+//!    │ Ended before it was ever ready, or Killed so too often ────▶ GivenUp
 //!    any ── Stop ──▶ Stopping ── Ended ──▶ Stopped
 //! ```
 
@@ -19,6 +19,8 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 pub(super) const STEADY: Duration = Duration::from_secs(30);
 /// Failures in a row after which nothing more is tried (about two minutes).
 pub(super) const MOST_FAILURES: u32 = 20;
+/// As many times is a child started that something else kills before it was ever ready.
+pub(super) const MOST_FIRST_STARTS: u32 = 3;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub(super) enum Input {
     /// The child ended, was killed because it was not ready in time, or could
     /// not be spawned.
     Ended,
+    /// The child was ended by a signal that nobody here sent: it may not happen again.
+    Killed,
     /// The pause is over.
     Waited,
     /// The owner wants it stopped.
@@ -84,19 +88,23 @@ impl Supervision {
                 self.was_ready = true;
                 (Phase::Running { since: now }, Effect::None)
             }
-            (Phase::Starting, Input::Ended) => self.after_failure(),
-            (Phase::Running { since }, Input::Ended) => {
+            (Phase::Starting, Input::Ended) => self.after_failure(self.was_ready),
+            (Phase::Starting, Input::Killed) => {
+                let first = self.failures.saturating_add(1) < MOST_FIRST_STARTS;
+                self.after_failure(self.was_ready || first)
+            }
+            (Phase::Running { since }, Input::Ended | Input::Killed) => {
                 if now.saturating_sub(since) >= STEADY {
                     self.failures = 0;
                 }
-                self.after_failure()
+                self.after_failure(true)
             }
             (Phase::Waiting, Input::Waited) => (Phase::Starting, Effect::Spawn),
             (Phase::Waiting, Input::Stop) => (Phase::Stopped, Effect::Finish),
             (Phase::Starting | Phase::Running { .. }, Input::Stop) => {
                 (Phase::Stopping, Effect::Terminate)
             }
-            (Phase::Stopping, Input::Ended) => (Phase::Stopped, Effect::Finish),
+            (Phase::Stopping, Input::Ended | Input::Killed) => (Phase::Stopped, Effect::Finish),
             // A late word of something that no longer matters.
             (
                 Phase::Starting
@@ -105,7 +113,7 @@ impl Supervision {
                 | Phase::Stopping
                 | Phase::Stopped
                 | Phase::GivenUp,
-                Input::Ready | Input::Ended | Input::Waited | Input::Stop,
+                Input::Ready | Input::Ended | Input::Killed | Input::Waited | Input::Stop,
             ) => (self.phase, Effect::None),
         };
         self.phase = phase;
@@ -122,10 +130,11 @@ impl Supervision {
         self.was_ready
     }
 
-    fn after_failure(&mut self) -> (Phase, Effect) {
+    /// Whoever starts it waits for an answer: a first start that failed by itself would only
+    /// fail again, and is not `worth_another`.
+    fn after_failure(&mut self, worth_another: bool) -> (Phase, Effect) {
         self.failures = self.failures.saturating_add(1);
-        // Whoever starts it waits for an answer: the first start is not repeated.
-        if !self.was_ready || self.failures >= MOST_FAILURES {
+        if !worth_another || self.failures >= MOST_FAILURES {
             return (Phase::GivenUp, Effect::GiveUp);
         }
         let doublings = (self.failures - 1).min(16);
@@ -140,7 +149,7 @@ mod tests {
 
     use super::*;
 
-    const ANY: [Input; 4] = [Input::Ready, Input::Ended, Input::Waited, Input::Stop];
+    const ANY: [Input; 5] = [Input::Ready, Input::Ended, Input::Killed, Input::Waited, Input::Stop];
 
     fn inputs() -> impl Strategy<Value = Vec<(u64, Input)>> {
         prop::collection::vec((0..60_000_u64, prop::sample::select(ANY.to_vec())), 0..200)
@@ -181,6 +190,17 @@ mod tests {
         assert_eq!(supervision.step(Duration::ZERO, Input::Ended), Effect::GiveUp);
     }
 
+    #[test]
+    fn a_first_start_that_something_kills_is_repeated_a_little() {
+        let mut supervision = Supervision::new();
+        for start in 1..MOST_FIRST_STARTS {
+            let effect = supervision.step(Duration::ZERO, Input::Killed);
+            assert!(matches!(effect, Effect::Wait(_)), "start {start}: {effect:?}");
+            assert_eq!(supervision.step(Duration::ZERO, Input::Waited), Effect::Spawn);
+        }
+        assert_eq!(supervision.step(Duration::ZERO, Input::Killed), Effect::GiveUp);
+    }
+
     proptest! {
         /// There is never a second child, and one child ends per spawn.
         #[test]
@@ -192,14 +212,14 @@ mod tests {
                 now += Duration::from_millis(wait);
                 // The task reports only what can happen.
                 let possible = match input {
-                    Input::Ready | Input::Ended => alive,
+                    Input::Ready | Input::Ended | Input::Killed => alive,
                     Input::Waited => supervision.phase == Phase::Waiting,
                     Input::Stop => true,
                 };
                 if !possible {
                     continue;
                 }
-                alive &= input != Input::Ended;
+                alive &= !matches!(input, Input::Ended | Input::Killed);
                 match supervision.step(now, input) {
                     Effect::Spawn => {
                         prop_assert!(!alive);

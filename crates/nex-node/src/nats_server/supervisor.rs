@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::TcpListener;
+use std::os::unix::process::ExitStatusExt as _;
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -105,6 +106,7 @@ impl Supervisor {
             Some(error) if !self.policy.was_ready() => error,
             Some(_) | None => StartError::KeepsDying {
                 times: self.policy.failures(),
+                lines: self.log.last_lines(),
                 log: self.config.log_file(),
             },
         };
@@ -189,6 +191,7 @@ impl Supervisor {
                     if !stopping {
                         self.trouble = Some(StartError::NotReady {
                             deadline: self.config.start_deadline,
+                            lines: self.log.last_lines(),
                             log: self.config.log_file(),
                         });
                     }
@@ -219,12 +222,17 @@ impl Supervisor {
         let status = status.unwrap_or_default();
         // A grandchild may hold the pipe open: not waited for.
         let _ = tokio::time::timeout(LAST_WORDS, log_ended).await;
+        let mut input = Input::Ended;
         if !stopping {
             tracing::warn!(%status, "nats-server ended");
+            // Where there is a trouble already, the signal was ours.
+            if status.signal().is_some() && self.trouble.is_none() {
+                input = Input::Killed;
+            }
             let ended = self.explain_end(status);
             self.trouble.get_or_insert(ended);
         }
-        let effect = self.step(Input::Ended);
+        let effect = self.step(input);
         if matches!(effect, Effect::Wait(_)) {
             self.trouble = None;
         }

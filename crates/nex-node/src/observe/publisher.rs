@@ -1,16 +1,16 @@
 //! Events and log lines of the node and its workloads, in the forms of the wire.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use nex_protocol::{
     agent::AgentLog,
     event::{
-        CloudEvent, EnteredLameDuck, EventBody, EventKind, Heartbeat, NodeStarted, NodeStopped,
-        RawEvent, WorkloadStopped,
+        CloudEvent, EnteredLameDuck, EventBody, EventKind, FunctionFailed, FunctionSucceeded,
+        Heartbeat, NodeStarted, NodeStopped, RawEvent, WorkloadStopped,
     },
     log::{LogLevel, LogLine},
     name::{Namespace, NodeId, WorkloadId, WorkloadName},
-    subject::{EventSubject, LogSubject},
+    subject::{EventSubject, LogSubject, TriggerSubject},
 };
 
 use super::Outbox;
@@ -104,6 +104,53 @@ impl Publisher {
             vmid: reason.map(|_| tag.id.to_string()),
         };
         let event = CloudEvent::now(source, data);
+        let subject = EventSubject { namespace: tag.namespace.clone(), kind: event.kind().into() };
+        self.outbox.event(subject.to_string(), event.encode().into());
+    }
+
+    /// `function_exec_succeeded`: `count` calls that ran for `elapsed` each.
+    pub(crate) fn function_succeeded(
+        &self,
+        tag: &WorkloadTag,
+        trigger: &TriggerSubject,
+        elapsed: Duration,
+        count: u64,
+    ) {
+        self.function(
+            tag,
+            FunctionSucceeded {
+                workload_name: tag.name.to_string(),
+                trigger_subject: trigger.to_string(),
+                elapsed_nanos: i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX),
+                namespace: tag.namespace.to_string(),
+                count: (count != 1).then_some(count),
+            },
+        );
+    }
+
+    /// `function_exec_failed`: `count` calls, the last of them with this error.
+    pub(crate) fn function_failed(
+        &self,
+        tag: &WorkloadTag,
+        trigger: &TriggerSubject,
+        error: &str,
+        count: u64,
+    ) {
+        self.function(
+            tag,
+            FunctionFailed {
+                workload_name: tag.name.to_string(),
+                trigger_subject: trigger.to_string(),
+                namespace: tag.namespace.to_string(),
+                error: error.to_owned(),
+                count: (count != 1).then_some(count),
+            },
+        );
+    }
+
+    /// An event of the node's about a function.
+    fn function(&self, tag: &WorkloadTag, data: impl EventBody) {
+        let event = CloudEvent::now(self.node.to_string(), data);
         let subject = EventSubject { namespace: tag.namespace.clone(), kind: event.kind().into() };
         self.outbox.event(subject.to_string(), event.encode().into());
     }

@@ -13,6 +13,8 @@ use std::sync::OnceLock;
 
 use sha2::{Digest as _, Sha256};
 
+use super::embedded_pages;
+
 static BYTES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nex-agent"));
 static DIGEST: OnceLock<[u8; 32]> = OnceLock::new();
 
@@ -78,8 +80,8 @@ impl AgentImage {
     ///
     /// The name is `nex-agent-` and the first 16 hex digits of the digest. A file of that name is
     /// used only if it holds exactly these bytes; else it is replaced. Safe against other nodes
-    /// doing the same in the same folder. Blocks for the time it takes to read or write about two
-    /// megabytes.
+    /// doing the same in the same folder. Blocks for the time it takes to read or write some
+    /// twenty megabytes.
     ///
     /// # Errors
     /// [`AgentImageError::NotEmbedded`] in a build without an agent, [`AgentImageError::Write`]
@@ -89,10 +91,11 @@ impl AgentImage {
             return Err(AgentImageError::NotEmbedded);
         }
         let path = dir.join(self.file_name());
-        if self.is_at(&path).unwrap_or(false) {
-            return Ok(path);
-        }
-        match self.write(dir, &path) {
+        let there = self.is_at(&path).unwrap_or(false);
+        let written = if there { Ok(()) } else { self.write(dir, &path) };
+        // Many megabytes that nobody looks at again.
+        embedded_pages::release(self.bytes);
+        match written {
             Ok(()) => Ok(path),
             Err(source) => Err(AgentImageError::Write { path, source }),
         }

@@ -55,6 +55,10 @@ pub trait Machine: Send {
     /// How the agent in this machine gets at an artifact.
     fn artifact(&self, lease: &ArtifactLease) -> ArtifactAccess;
 
+    /// Where the agent in this machine finds a file of this one that it may read and map, such
+    /// as compiled code; `None` where files cannot be shared.
+    fn shared_file(&self, path: &Path) -> Option<PathBuf>;
+
     /// What the agent last complained about, for the error of a failed boot.
     fn last_words(&self) -> Option<String>;
 

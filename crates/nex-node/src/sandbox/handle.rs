@@ -1,13 +1,13 @@
 //! What the rest of the node holds of a sandbox.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use nex_protocol::{agent::AgentDeployRequest, name::WorkloadId};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::DropGuard;
 
-use super::lifecycle::Phase;
-use crate::{artifact::ArtifactLease, bus::AgentLink};
+use super::{files::WorkloadFiles, lifecycle::Phase};
+use crate::bus::AgentLink;
 
 /// Requests that may wait for the sandbox's task. It answers each in
 /// microseconds, save while it launches or kills.
@@ -77,7 +77,7 @@ pub enum DeployFailure {
 pub(super) enum Command {
     Deploy {
         request: Box<AgentDeployRequest>,
-        artifact: Arc<ArtifactLease>,
+        files: WorkloadFiles,
         reply: oneshot::Sender<Result<(), DeployFailure>>,
     },
     Stop {
@@ -103,19 +103,19 @@ impl SandboxHandle {
         *self.phase.borrow()
     }
 
-    /// Starts `request` in this sandbox. The sandbox keeps `artifact` in the
-    /// cache for as long as it lives.
+    /// Starts `request` in this sandbox. The sandbox keeps `files` in their
+    /// caches for as long as it lives.
     ///
     /// # Errors
     /// A [`DeployFailure`]; the sandbox is of no use then, drop it.
-    pub async fn deploy(
+    pub(crate) async fn deploy(
         &self,
         request: AgentDeployRequest,
-        artifact: Arc<ArtifactLease>,
+        files: WorkloadFiles,
     ) -> Result<(), DeployFailure> {
         let (reply, answer) = oneshot::channel();
         let gone = || DeployFailure::Lost("it is gone".to_owned());
-        let command = Command::Deploy { request: Box::new(request), artifact, reply };
+        let command = Command::Deploy { request: Box::new(request), files, reply };
         self.commands.send(command).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }

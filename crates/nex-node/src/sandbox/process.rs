@@ -177,6 +177,10 @@ impl Machine for ProcessMachine {
         }
     }
 
+    fn shared_file(&self, path: &Path) -> Option<PathBuf> {
+        (!self.legacy).then(|| path.to_owned())
+    }
+
     fn last_words(&self) -> Option<String> {
         last_words(&self.dir.join(AGENT_LOG)).ok().filter(|text| !text.is_empty())
     }

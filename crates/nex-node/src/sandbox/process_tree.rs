@@ -14,7 +14,7 @@ const ROUNDS: usize = 16;
 
 /// Kills `root` and everything below it. `root` must not have been reaped, so
 /// that its number cannot mean another process by now.
-pub(super) fn kill_tree(root: Pid) {
+pub(crate) fn kill_tree(root: Pid) {
     let mut tree = vec![root];
     for _ in 0..ROUNDS {
         for pid in &tree {

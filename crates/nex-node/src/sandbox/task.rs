@@ -7,11 +7,10 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use nex_protocol::{
-    agent::{AgentDeployRequest, AgentLog, DeployResponse, HANDSHAKE_RESPONSE, header},
+    agent::{AgentDeployRequest, AgentLog, DeployResponse, HANDSHAKE_RESPONSE},
     event::{EventKind, RawEvent, WorkloadStopped},
     log::LogLevel,
     name::WorkloadId,
-    nats::HeaderMap,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -21,14 +20,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     driver::{ArtifactAccess, Boot, Driver, LaunchError, Machine},
+    files::WorkloadFiles,
     handle::{
         COMMAND_QUEUE, Command, DeployFailure, Ending, SandboxHandle, StopReason, WorkloadExit,
     },
+    host_calls,
     lifecycle::{Effect, Input, Phase, step},
 };
 use crate::{
-    artifact::ArtifactLease,
     bus::{AgentRequest, AgentSeat, Endpoint, Inbound, LinkError, Responder},
+    host::{HostServices, HostSession, Rpc, Scope},
     observe::{Publisher, WorkloadTag},
 };
 
@@ -46,12 +47,17 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 /// deliver.
 const ENDING_LIMIT: Duration = Duration::from_secs(5);
 
+/// The same for agents of the old protocol: they stay when their workload is gone, and have sent
+/// what they had to say.
+const LEGACY_ENDING_LIMIT: Duration = Duration::from_millis(250);
+
 /// Makes sandboxes. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Launcher {
     pub driver: Arc<dyn Driver>,
     pub endpoint: Endpoint,
     pub publisher: Publisher,
+    pub host: HostServices,
     /// Folder in which each sandbox gets one of its own.
     pub dir: PathBuf,
     /// Tasks of all sandboxes, to be waited for at the end.
@@ -104,6 +110,9 @@ impl Launcher {
             machine,
             seat,
             publisher: self.publisher,
+            host_services: self.host,
+            host: None,
+            legacy: self.legacy,
             phase,
             ending,
             warm: Some(warm),
@@ -113,7 +122,7 @@ impl Launcher {
             stop_grace: Duration::ZERO,
             stop_reason: None,
             workload: None,
-            artifact: None,
+            files: None,
             exit: None,
             report: None,
             connected: false,
@@ -122,6 +131,7 @@ impl Launcher {
             drops_reported: 0,
             call: None,
             deadline: Some(Instant::now() + self.handshake_timeout),
+            ending_limit: if self.legacy { LEGACY_ENDING_LIMIT } else { ENDING_LIMIT },
         };
         self.tasks.spawn(task.run(queue, kill));
         match ready.await {
@@ -154,6 +164,11 @@ struct Task {
     machine: Box<dyn Machine>,
     seat: AgentSeat,
     publisher: Publisher,
+    host_services: HostServices,
+    /// The calls of the workload; ends them when it is dropped.
+    host: Option<HostSession>,
+    /// The agent is one of the old protocol.
+    legacy: bool,
     phase: watch::Sender<Phase>,
     ending: watch::Sender<Option<Ending>>,
     warm: Option<oneshot::Sender<Result<(), String>>>,
@@ -163,7 +178,7 @@ struct Task {
     stop_grace: Duration,
     stop_reason: Option<StopReason>,
     workload: Option<WorkloadTag>,
-    artifact: Option<Arc<ArtifactLease>>,
+    files: Option<WorkloadFiles>,
     /// How the workload ended, as far as anybody knows.
     exit: Option<WorkloadExit>,
     /// How the machine ended.
@@ -179,6 +194,8 @@ struct Task {
     /// The one request to the agent that is under way.
     call: Option<BoxFuture<'static, CallResult>>,
     deadline: Option<Instant>,
+    /// How long the agent may stay when the workload is over.
+    ending_limit: Duration,
 }
 
 /// A deploy that waits for the agent's answer.
@@ -238,11 +255,11 @@ impl Task {
 
     async fn happened(&mut self, happening: Happening) {
         match happening {
-            Happening::Command(Command::Deploy { request, artifact, reply }) => {
+            Happening::Command(Command::Deploy { request, files, reply }) => {
                 // A second deploy cannot come: a handle is claimed once. If it
                 // does, its sender is dropped and learns that way.
                 if self.deploy.is_none() && self.workload.is_none() {
-                    self.artifact = Some(artifact);
+                    self.files = Some(files);
                     self.deploy = Some(PendingDeploy { request: Some(request), reply });
                     self.feed(Input::Deploy).await;
                 }
@@ -319,14 +336,15 @@ impl Task {
             }
             Inbound::Log(line) => self.pass_on_log(&line),
             Inbound::Event { kind, body } => self.hear_event(kind.as_str(), &body).await,
-            Inbound::Rpc { reply, .. } => {
-                let refusal = br#"{"error":"host services are not available on this node"}"#;
-                let mut headers = HeaderMap::new();
-                // Plain ASCII: it always fits.
-                let _ =
-                    headers.append(header::ERROR, "host services are not available on this node");
-                // An agent that is gone misses it.
-                let _ = reply.respond(Some(&headers), Bytes::from_static(refusal));
+            Inbound::Rpc { namespace, workload, service, method, headers, body, reply } => {
+                let Some(host) = &self.host else { return host_calls::refuse(reply) };
+                let rpc = Rpc {
+                    service: service.as_str(),
+                    method: method.as_str(),
+                    headers: headers.as_ref(),
+                    body,
+                };
+                host.handle(&namespace, &workload, rpc, Box::new(reply));
             }
         }
     }
@@ -423,13 +441,14 @@ impl Task {
                 Phase::Warm | Phase::Running | Phase::Gone => None,
                 Phase::Starting => Some(Instant::now() + DEPLOY_LIMIT),
                 Phase::Stopping => Some(Instant::now() + self.stop_grace + STOP_SLACK),
-                Phase::Ending => Some(Instant::now() + ENDING_LIMIT),
+                Phase::Ending => Some(Instant::now() + self.ending_limit),
             };
         }
         for effect in effects {
             self.perform(*effect).await;
         }
         if matches!(phase, Phase::Ending | Phase::Gone) {
+            self.host = None;
             self.announce_end();
         }
     }
@@ -502,7 +521,12 @@ impl Task {
 
     fn send_deploy(&mut self) {
         let request = self.deploy.as_mut().and_then(|deploy| deploy.request.take());
-        let (Some(mut request), Some(artifact)) = (request, &self.artifact) else { return };
+        let (Some(mut request), Some(files)) = (request, &self.files) else { return };
+        let artifact = &files.artifact;
+        let compiled = files.compiled.as_ref();
+        request.extensions.compiled_path = compiled
+            .and_then(|compiled| self.machine.shared_file(compiled.path()))
+            .map(|path| path.to_string_lossy().into_owned());
         match self.machine.artifact(artifact) {
             ArtifactAccess::File(path) => {
                 request.extensions.artifact_path = Some(path.to_string_lossy().into_owned());
@@ -521,6 +545,9 @@ impl Task {
             namespace: request.namespace.clone(),
             name: request.workload_name.clone(),
         });
+        let scope =
+            Scope { namespace: request.namespace.clone(), workload: request.workload_name.clone() };
+        self.host = Some(self.host_services.open(scope, self.legacy));
         let (link, body) = (self.seat.link(), Bytes::from(request.encode()));
         self.call = Some(Box::pin(async move {
             let reply = link.request(AgentRequest::Deploy, None, body, DEPLOY_LIMIT);

@@ -7,6 +7,7 @@
 //!       node.xk     seed of the node's curve key       0600
 //!       node.name   the name it made for itself
 //!       artifacts/  the artifact cache
+//!       compiled/   compiled functions, by engine and digest
 //!       agents/     the built-in agent, by digest
 //!       sandboxes/  one folder for each sandbox; emptied at start
 //!       bus.sock    the agents' endpoint
@@ -85,7 +86,7 @@ impl StateDir {
         check_version(&path)?;
         let identity = NodeIdentity::load_or_create(&path)?;
         let node_name = name::load_or_create(&path)?;
-        for folder in ["artifacts", "agents", "sandboxes"] {
+        for folder in ["artifacts", "compiled", "agents", "sandboxes"] {
             make_folder(&path.join(folder))?;
         }
         empty(&path.join("sandboxes"));
@@ -111,6 +112,11 @@ impl StateDir {
     /// Folder of the artifact cache.
     pub fn artifacts(&self) -> PathBuf {
         self.path.join("artifacts")
+    }
+
+    /// Folder of compiled functions.
+    pub fn compiled(&self) -> PathBuf {
+        self.path.join("compiled")
     }
 
     /// Folder of the built-in agent.

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 pub use restart::restart_pause;
 pub use table::{Table, TableClosed};
 
-use crate::artifact::ArtifactLease;
+use crate::{sandbox::WorkloadFiles, trigger::FunctionHandle};
 
 /// What is fixed about a workload from its deploy to its end.
 #[derive(Debug)]
@@ -34,14 +34,16 @@ pub struct Workload {
     pub description: String,
     /// The claims it was deployed with; a stop is checked against them.
     pub claims: WorkloadClaims,
-    /// Restarted when it ends by itself.
+    /// Restarted when it ends by itself, as functions are, too.
     pub essential: bool,
     /// When it was deployed.
     pub deployed_at: Instant,
     /// What its agent was told, kept for a restart.
     pub(crate) request: AgentDeployRequest,
-    /// Keeps its artifact in the cache.
-    pub(crate) artifact: Arc<ArtifactLease>,
+    /// Keeps its files in their caches.
+    pub(crate) files: WorkloadFiles,
+    /// Its triggers, if it is a function.
+    pub(crate) function: Option<FunctionHandle>,
 }
 
 /// How a workload is doing.
@@ -83,5 +85,13 @@ impl Snapshot {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Status> {
         self.workloads.values()
+    }
+}
+
+impl Workload {
+    /// Whether it is started again when its sandbox ends by itself: a function that was deployed
+    /// goes on answering.
+    fn is_kept_up(&self) -> bool {
+        self.essential || self.function.is_some()
     }
 }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Snapshot, Status, Workload, restart::restart_pause};
 use crate::sandbox::{Ending, Launcher, SandboxHandle, StopReason, Stopper};
+use crate::trigger::FunctionHandle;
 
 /// Requests that may wait for the table's task, which never waits for anybody.
 const COMMAND_QUEUE: usize = 64;
@@ -23,7 +24,15 @@ pub struct TableClosed;
 
 enum Command {
     Insert { workload: Arc<Workload>, sandbox: SandboxHandle, reply: oneshot::Sender<()> },
-    Stop { id: WorkloadId, reply: oneshot::Sender<Option<Stopper>> },
+    Stop { id: WorkloadId, reply: oneshot::Sender<Option<Stopping>> },
+}
+
+/// A workload that is to be stopped.
+#[derive(Debug)]
+struct Stopping {
+    /// Ended first, so that no new calls come.
+    function: Option<FunctionHandle>,
+    sandbox: Stopper,
 }
 
 /// The way to the table. Cheap to clone.
@@ -73,8 +82,9 @@ impl Table {
         inserted.await.map_err(|_| TableClosed)
     }
 
-    /// Stops a workload and waits until nothing of it is left. `false` when
-    /// there is none with this id.
+    /// Stops a workload and waits until nothing of it is left: for a function first its triggers,
+    /// then its calls, for up to `grace`, and then its sandbox. `false` when there is none with
+    /// this id.
     ///
     /// # Errors
     /// [`TableClosed`].
@@ -84,10 +94,13 @@ impl Table {
         reason: StopReason,
         grace: Duration,
     ) -> Result<bool, TableClosed> {
-        let (reply, stopper) = oneshot::channel();
+        let (reply, stopping) = oneshot::channel();
         self.commands.send(Command::Stop { id, reply }).await.map_err(|_| TableClosed)?;
-        let Some(stopper) = stopper.await.map_err(|_| TableClosed)? else { return Ok(false) };
-        stopper.stop(reason, grace).await;
+        let Some(stopping) = stopping.await.map_err(|_| TableClosed)? else { return Ok(false) };
+        if let Some(function) = stopping.function {
+            function.close(grace).await;
+        }
+        stopping.sandbox.stop(reason, grace).await;
         let mut snapshot = self.snapshot.clone();
         let gone = snapshot.wait_for(|snapshot| snapshot.get(id).is_none()).await;
         gone.map(|_| true).map_err(|_| TableClosed)
@@ -97,7 +110,7 @@ impl Table {
 /// One workload and where it runs.
 struct Entry {
     workload: Arc<Workload>,
-    /// `None` while an essential workload waits for its restart.
+    /// `None` while a workload waits for its restart.
     sandbox: Option<SandboxHandle>,
     started_at: Instant,
     restarts: u32,
@@ -153,28 +166,32 @@ impl Owner {
                 let _ = reply.send(());
             }
             Command::Stop { id, reply } => {
-                let stopper = self.entries.get_mut(&id).map(|entry| {
+                let stopping = self.entries.get_mut(&id).map(|entry| {
                     entry.stopped = true;
-                    entry.sandbox.as_ref().map(SandboxHandle::stopper)
+                    let function = entry.workload.function.clone();
+                    let sandbox = entry.sandbox.as_ref().map(SandboxHandle::stopper);
+                    (function, sandbox)
                 });
-                let answer = match stopper {
-                    // Between two runs there is nothing to stop but the next one.
-                    Some(None) => {
+                let stopping = stopping.map(|(function, sandbox)| {
+                    let sandbox = sandbox.unwrap_or_else(|| {
+                        // Between two runs there is nothing to stop but the next one.
                         self.entries.remove(&id);
                         self.publish();
-                        Some(Stopper::idle())
-                    }
-                    Some(stopper) => stopper,
-                    None => None,
-                };
-                let _ = reply.send(answer);
+                        Stopper::idle()
+                    });
+                    Stopping { function, sandbox }
+                });
+                let _ = reply.send(stopping);
             }
         }
     }
 
     fn ended(&mut self, id: WorkloadId, ending: &Ending) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        let again = entry.workload.essential && !entry.stopped && ending.reason.is_none();
+        let again = entry.workload.is_kept_up() && !entry.stopped && ending.reason.is_none();
+        if let Some(function) = &entry.workload.function {
+            function.detach();
+        }
         // The sandbox's own task lets the machine go in order.
         if let Some(sandbox) = entry.sandbox.take() {
             sandbox.release();
@@ -184,7 +201,7 @@ impl Owner {
             let pause = restart_pause(entry.last_pause, ran, rand::random());
             entry.last_pause = Some(pause);
             entry.restarts = entry.restarts.saturating_add(1);
-            tracing::info!(%id, name = %entry.workload.name, ?pause, "essential workload ended, restarting");
+            tracing::info!(%id, name = %entry.workload.name, ?pause, "workload ended, restarting");
             let attempt = start_again(
                 self.launcher.clone(),
                 Arc::clone(&entry.workload),
@@ -247,8 +264,12 @@ async fn start_again(
         let sandbox = launcher.launch(id).await.map_err(|error| crate::error_chain(&error))?;
         let mut request = workload.request.clone();
         request.retry_count = Some(u64::from(restarts));
-        let artifact = Arc::clone(&workload.artifact);
-        sandbox.deploy(request, artifact).await.map_err(|error| error.to_string())?;
+        let files = workload.files.clone();
+        sandbox.deploy(request, files).await.map_err(|error| error.to_string())?;
+        if let Some(function) = &workload.function {
+            let attached = function.attach(sandbox.link().clone()).await;
+            attached.map_err(|error| crate::error_chain(&error))?;
+        }
         Ok(sandbox)
     };
     Restarted { id, sandbox: sandbox.await }

@@ -251,13 +251,32 @@ async fn a_program_that_ends_at_start_is_quoted() {
 }
 
 #[tokio::test]
+async fn a_first_start_that_something_kills_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = nats_server_binary().display();
+    let body = format!("[ -e killed ] || {{ : > killed; kill -KILL $$; }}\nexec '{server}' \"$@\"");
+    let server = NatsServer::start(pretend(&folder, &body).await).await.unwrap();
+    assert!(folder.path().join("nats/killed").exists());
+    put(&server.url(), "served").await;
+    server.stop().await;
+
+    let folder = tempfile::tempdir().unwrap();
+    let always = pretend(&folder, "echo x >> starts; kill -KILL $$").await;
+    let error = NatsServer::start(always).await.unwrap_err();
+    assert!(matches!(error, StartError::Ended { .. }), "{error}");
+    let starts = fs::read_to_string(folder.path().join("nats/starts")).unwrap();
+    assert_eq!(starts.lines().count(), 3, "a few times, then it is said");
+}
+
+#[tokio::test]
 async fn a_program_that_never_serves_is_killed() {
     let folder = tempfile::tempdir().unwrap();
-    let body = "trap '' TERM; echo $$ > pid; while :; do sleep 1; done";
+    let body = "trap '' TERM; echo waiting; echo $$ > pid; while :; do sleep 1; done";
     let mut hangs = pretend(&folder, body).await;
     hangs.start_deadline = Duration::from_millis(300);
     let error = NatsServer::start(hangs).await.unwrap_err();
     assert!(matches!(error, StartError::NotReady { .. }), "{error}");
+    assert!(error.to_string().contains("last said: waiting;"), "{error}");
     let pid = fs::read_to_string(folder.path().join("nats/pid")).unwrap();
     gone(pid.trim().parse().unwrap()).await;
 }

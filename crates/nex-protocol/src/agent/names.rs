@@ -15,6 +15,8 @@ pub mod header {
     pub const TRACE_PARENT: &str = "Traceparent";
     /// The URL of an HTTP call by a host service.
     pub const HTTP_URL: &str = "x-http-url";
+    /// Ours: a header of an HTTP call by a host service, as `Name: value`; there may be several.
+    pub const HTTP_HEADER: &str = "x-http-header";
     /// The key of a call to the key-value host service.
     pub const KEY_VALUE_KEY: &str = "x-keyvalue-key";
     /// The subject of a call to the messaging host service.

@@ -15,6 +15,7 @@
 //! | `x-default` | the default, in words, where it depends on the machine |
 
 mod byte_size;
+mod host_services;
 mod sections;
 
 use std::collections::BTreeMap;
@@ -22,9 +23,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use byte_size::{ByteSize, ByteSizeError};
+pub use host_services::{
+    HostHttpFile, HostKvFile, HostMessagingFile, HostObjectStoreFile, HostServicesFile,
+};
 pub use sections::{
-    ArtifactCacheFile, CniFile, LimitsFile, LogsFile, MachineTemplateFile, NamespaceFile,
-    NamespaceNetwork, PublicNatsServerFile, RateLimitersFile, TokenBucketFile,
+    ArtifactCacheFile, CniFile, CompiledCacheFile, FunctionsFile, LimitsFile, LogsFile,
+    MachineTemplateFile, NamespaceFile, NamespaceNetwork, PublicNatsServerFile, RateLimitersFile,
+    TokenBucketFile,
 };
 
 /// What keeps a workload away from the machine and from other workloads.
@@ -156,6 +161,9 @@ pub struct NodeConfigFile {
     /// What the node admits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitsFile>,
+    /// How functions are called and what one call may use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub functions: Option<FunctionsFile>,
 
     /// The store of artifacts on disk.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -163,6 +171,9 @@ pub struct NodeConfigFile {
     /// How much output of one workload is published.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logs: Option<LogsFile>,
+    /// What functions may use of the node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_services: Option<HostServicesFile>,
     /// How long a program may take to end after SIGTERM before it is killed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 600_000), extend("x-unit" = "ms")))]

@@ -187,3 +187,72 @@ pub struct LimitsFile {
     #[cfg_attr(feature = "schema", schemars(extend("minimum" = 1)))]
     pub max_artifact_bytes: Option<ByteSize>,
 }
+
+/// How functions are called and what one call may use.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct FunctionsFile {
+    /// How long a call may take, waiting and host calls included, when the deploy does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 3_600_000), extend("x-unit" = "ms")))]
+    pub call_timeout_ms: Option<u32>,
+    /// The longest time for a call that a deploy may ask for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 3_600_000), extend("x-unit" = "ms")))]
+    pub max_call_timeout_ms: Option<u32>,
+    /// Calls of one function that run at the same time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 256), extend("x-unit" = "calls")))]
+    pub max_concurrent_calls: Option<u32>,
+    /// Calls of all functions that run at the same time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 65536), extend("x-unit" = "calls")))]
+    pub max_concurrent_calls_node: Option<u32>,
+    /// Calls of one function that wait for a place; more are refused at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 65536), extend("x-unit" = "calls")))]
+    pub queue_length: Option<u32>,
+    /// How long a call waits for a place before it is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 60_000), extend("x-unit" = "ms")))]
+    pub queue_wait_ms: Option<u32>,
+    /// Memory that one running call may use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("minimum" = 1_048_576)))]
+    pub max_memory_bytes: Option<ByteSize>,
+    /// The largest answer. What NATS does not carry cannot be answered either.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("minimum" = 1)))]
+    pub max_output_bytes: Option<ByteSize>,
+    /// The largest script of a JavaScript function.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("minimum" = 1)))]
+    pub max_script_bytes: Option<ByteSize>,
+    /// How long the compilation of one WebAssembly module may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 100, max = 3_600_000), extend("x-unit" = "ms")))]
+    pub compile_timeout_ms: Option<u32>,
+    /// Memory that the compilation of one WebAssembly module may use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("minimum" = 16_777_216)))]
+    pub compile_memory_bytes: Option<ByteSize>,
+    /// The store of compiled functions on disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compiled_cache: Option<CompiledCacheFile>,
+}
+
+/// The store of machine code made of WebAssembly modules, addressed by the content of the module.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct CompiledCacheFile {
+    /// How much the store may hold. What no function uses is removed, oldest use first, to stay below it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("minimum" = 1)))]
+    pub max_bytes: Option<ByteSize>,
+    /// Where the store is. What lies there is run: nobody but the node's user may write to it. Nodes of the same version may share it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("x-default" = "`{state_dir}/compiled`")))]
+    pub dir: Option<String>,
+}

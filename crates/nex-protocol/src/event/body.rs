@@ -184,10 +184,13 @@ pub struct FunctionSucceeded {
     pub workload_name: String,
     /// The pattern the function subscribes to, not the subject of the message.
     pub trigger_subject: String,
-    /// How long it ran, in nanoseconds.
+    /// How long it ran, in nanoseconds. In an event that stands for several calls, the mean.
     pub elapsed_nanos: i64,
     /// Its namespace.
     pub namespace: String,
+    /// Ours: how many calls this event stands for, if for more than one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
 }
 read_like_go!(FunctionSucceeded {
     values: [
@@ -196,7 +199,7 @@ read_like_go!(FunctionSucceeded {
         elapsed_nanos => "elapsed_nanos",
         namespace => "namespace",
     ],
-    options: [],
+    options: [count => "count"],
 });
 
 /// A function has failed to answer a trigger.
@@ -208,8 +211,11 @@ pub struct FunctionFailed {
     pub trigger_subject: String,
     /// Its namespace.
     pub namespace: String,
-    /// What went wrong.
+    /// What went wrong; in an event that stands for several calls, the last time.
     pub error: String,
+    /// Ours: how many calls this event stands for, if for more than one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
 }
 read_like_go!(FunctionFailed {
     values: [
@@ -218,5 +224,5 @@ read_like_go!(FunctionFailed {
         namespace => "namespace",
         error => "error",
     ],
-    options: [],
+    options: [count => "count"],
 });

@@ -335,6 +335,7 @@ fn events() {
             trigger_subject: trigger_subject(),
             elapsed_nanos: 1_325_701,
             namespace: namespace(),
+            count: None,
         },
     );
     surface.event(
@@ -344,6 +345,17 @@ fn events() {
             trigger_subject: trigger_subject(),
             namespace: namespace(),
             error: "nats: timeout".to_owned(),
+            count: None,
+        },
+    );
+    surface.event(
+        NODE,
+        FunctionSucceeded {
+            workload_name: workload_name(),
+            trigger_subject: trigger_subject(),
+            elapsed_nanos: 1_325_701,
+            namespace: namespace(),
+            count: Some(812),
         },
     );
     insta::assert_snapshot!(surface.0);

@@ -1,10 +1,13 @@
 //! `nex run`, `nex devrun`, `nex stop`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 use nex_protocol::control::WorkloadType;
 use nex_protocol::name::WorkloadName;
+
+use crate::input::duration;
 
 /// What `run` and `devrun` have in common.
 #[derive(Args)]
@@ -30,6 +33,15 @@ pub(crate) struct LaunchArgs {
     /// Subject that calls the function; may be repeated
     #[arg(long = "trigger_subject", visible_alias = "trigger-subject", value_name = "SUBJECT")]
     pub(crate) trigger_subjects: Vec<String>,
+
+    /// How long one call of the function may take (500ms, 30s) [default: the node's own]
+    #[arg(
+        long = "call_timeout",
+        visible_alias = "call-timeout",
+        value_name = "DURATION",
+        value_parser = duration::parse
+    )]
+    pub(crate) call_timeout: Option<Duration>,
 
     /// What the workload does, shown in lists
     #[arg(long, value_name = "TEXT")]
@@ -88,11 +100,16 @@ pub(crate) struct RunArgs {
 The keys in ~/.nex (NEX_HOME) are made when they are missing. A value is read from a file with
 KEY=@FILE and from standard input with KEY=@-, so that a secret need not be on the command line.
 
+With --watch a function is deployed again whenever its file is saved: the new one answers before
+the old one is stopped, and one that cannot run leaves the old one as it is. A service is stopped
+before it is started again, as the two would want the same port. Ctrl-C stops what was deployed.
+
 Examples:
   nex devrun ./echo-service PORT=8080
-  nex devrun ./worker TOKEN=@token.txt -- --greeting 'hello there'")]
+  nex devrun ./worker TOKEN=@token.txt -- --greeting 'hello there'
+  nex devrun ./hello.js --trigger_subject hello --watch")]
 pub(crate) struct DevrunArgs {
-    /// The program: an ELF file, a .js or a .wasm file
+    /// The program: an ELF file, a .js, .wasm or .wat file
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
 
@@ -126,6 +143,14 @@ pub(crate) struct DevrunArgs {
     /// Let a running workload of the same name run on
     #[arg(long)]
     no_stop: bool,
+
+    /// Deploy again whenever the file is saved, until Ctrl-C
+    #[arg(long)]
+    pub(crate) watch: bool,
+
+    /// With --watch: leave the workload running at the end
+    #[arg(long, requires = "watch")]
+    pub(crate) keep: bool,
 
     /// Size limit of the bucket for uploads, should it have to be made, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 100 * 1024 * 1024)]

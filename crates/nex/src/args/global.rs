@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use nex_client::call::DEFAULT_CALL_TIMEOUT;
+use nex_client::connect::DEFAULT_TIMEOUT;
 use nex_protocol::name::Namespace;
 
 use crate::input::duration;
@@ -114,18 +116,17 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, help_heading = CONNECTION, hide_short_help = true)]
     pub(crate) tlsfirst: bool,
 
-    /// How long to wait for answers (2s, 500ms, 1m)
+    /// How long to wait for answers (2s, 500ms, 1m) [default: 2s; call and bench: 10s for a reply]
     #[arg(
         long,
         global = true,
         env = "NATS_TIMEOUT",
         value_name = "DURATION",
-        default_value = "2s",
         value_parser = duration::parse,
         help_heading = CONNECTION,
         hide_env_values = true
     )]
-    pub(crate) timeout: Duration,
+    timeout: Option<Duration>,
 
     /// Namespace of workloads [default: default; ps, node probe, logs and events show all]
     #[arg(
@@ -244,6 +245,17 @@ impl GlobalArgs {
     /// The namespace to act in.
     pub(crate) fn namespace(&self) -> Namespace {
         self.namespace.clone().unwrap_or_default()
+    }
+
+    /// How long to wait for answers of nodes and of NATS.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout.unwrap_or(DEFAULT_TIMEOUT)
+    }
+
+    /// How long to wait for the reply of a function: longer, so that what the
+    /// node says about one that took too long is heard.
+    pub(crate) fn call_timeout(&self) -> Duration {
+        self.timeout.unwrap_or(DEFAULT_CALL_TIMEOUT)
     }
 }
 

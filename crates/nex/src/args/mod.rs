@@ -2,6 +2,7 @@
 //! commands; nothing is done here.
 
 mod deploy;
+mod function;
 mod global;
 mod node;
 mod observe;
@@ -10,6 +11,7 @@ mod program;
 use clap::{Parser, Subcommand};
 
 pub(crate) use deploy::{DevrunArgs, LaunchArgs, RunArgs, StopArgs};
+pub(crate) use function::{BenchArgs, CallArgs};
 pub(crate) use global::{GlobalArgs, LevelArg, LoggerArg, TimeFormatArg};
 pub(crate) use node::{
     ConfigArgs, DoctorArgs, InfoArgs, LameduckArgs, NodeCommand, ProbeArgs, SettingsArgs, UpArgs,
@@ -20,10 +22,13 @@ pub(crate) use program::{CompletionsArgs, DemoArgs, ManArgs};
 /// Behind the help of the whole program.
 const AFTER_HELP: &str = "\
 Try it:
-  nex demo                       start NATS and a node, run a service, call it, stop it
+  nex demo                       start NATS and a node, run a service and a function, call them
   nex node up --with-nats        a node of your own on this machine
   nex doctor                     what this machine has to isolate workloads
   nex devrun ./my-service        upload a program and run it on that node
+  nex devrun ./hello.js --trigger_subject hello
+                                 run a function
+  nex call hello Ada             call it
   nex ps, nex logs, nex stop my-service
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
@@ -59,6 +64,8 @@ pub(crate) enum Command {
     /// Upload a program and run it, with defaults for everything (developer mode)
     #[command(visible_alias = "yeet")]
     Devrun(DevrunArgs),
+    /// Call a function and print its reply
+    Call(CallArgs),
     /// Stop a running workload
     Stop(StopArgs),
     /// List the workloads on all nodes
@@ -69,7 +76,9 @@ pub(crate) enum Command {
     Events(EventsArgs),
     /// Tell a node to take no new work; what runs goes on
     Lameduck(LameduckArgs),
-    /// Show everything once: NATS, a node, a service, a call, logs, stop
+    /// Measure a function against a bare NATS request and reply
+    Bench(BenchArgs),
+    /// Show everything once: NATS, a node, a service and a function, calls, logs, stop
     Demo(DemoArgs),
     /// Look at this machine: what isolates workloads here, and what to do for more
     Doctor(DoctorArgs),
@@ -102,7 +111,7 @@ mod tests {
         {
             let cli = parse(line);
             assert_eq!(cli.global.server.as_deref(), Some("nats://x"), "{line}");
-            assert_eq!(cli.global.timeout, std::time::Duration::from_secs(5), "{line}");
+            assert_eq!(cli.global.timeout(), std::time::Duration::from_secs(5), "{line}");
         }
     }
 
@@ -112,7 +121,10 @@ mod tests {
             "nex run nats://B/k NID a=b --xkey x --issuer i --name n --type v8 --description d \
              --argv a --essential --trigger_subject s --trigger_subject t",
             "nex devrun f a=b --trigger_subject s --argv a --essential --stop --bucketmaxbytes 5",
-            "nex yeet f --no-stop --trigger-subject s",
+            "nex yeet f --no-stop --trigger-subject s --call-timeout 30s --watch --keep",
+            "nex run nats://B/k --type wasm --trigger_subject s --call_timeout 1m",
+            "nex bench --file f.js --clients 1,4 --size 16B,1KiB --duration 2s",
+            "nex bench echo --requests 100 --payload @f",
             "nex stop NID id --name n --issuer i",
             "nex logs --node n --workload_name w --workload_id i --level warn",
             "nex logs --workload-name w --workload-id i",
@@ -120,6 +132,8 @@ mod tests {
             "nex node up --config f",
             "nex node info NID",
             "nex lameduck NID",
+            "nex call echo -5 --header a=b -H c=d --json",
+            "nex call a.b -",
             "nex events --no-context --conn-name c --logger nats --loglevel debug --logjson \
              --logcolor --timeformat RFC3339",
         ] {

@@ -1,4 +1,4 @@
-//! `nex demo`: NATS, a node, a service; called, watched and stopped.
+//! `nex demo`: NATS, a node, a service and a function; called, watched and stopped.
 //!
 //! Nothing here is a shortcut: each step runs this very program with the
 //! arguments that are printed, as a user would type them. Keys and data are in
@@ -21,6 +21,12 @@ use crate::signals::EndSignals;
 
 /// The service of the demo, a program in `examples/`.
 const SERVICE: &str = "echo-service";
+
+/// The function of the demo: its file, and the subject it is called on.
+const FUNCTION: (&str, &str) = ("counter.js", "count");
+
+/// Its text.
+const FUNCTION_TEXT: &str = include_str!("../../../../examples/functions/javascript/counter.js");
 
 /// What its first line starts with, before its address.
 const LISTENING: &str = "listening on ";
@@ -49,6 +55,7 @@ pub(crate) async fn run(args: &DemoArgs, printer: &mut Printer) -> anyhow::Resul
             printer.message(&format!("  {}", stage.exports()));
             printer.message("  nex ps");
             printer.message(&format!("  curl {url}/"));
+            printer.message(&format!("  nex call {}", FUNCTION.1));
             signals.next().await;
             Exit::Ok
         }
@@ -72,7 +79,7 @@ async fn play(
     printer: &mut Printer,
 ) -> anyhow::Result<Option<String>> {
     step(printer, "Start NATS and a node.")?;
-    printer.message("Sandbox \"process\": nothing is isolated, the service runs with your rights.");
+    printer.message("Sandbox \"process\": nothing is isolated, a service runs with your rights.");
     printer.message("Isolation comes in a later version.");
     stage.node_up(START_PATIENCE, printer).await?;
 
@@ -100,12 +107,26 @@ async fn play(
     printer.line(&format!("  {}", answer.trim_end()))?;
     next_with(&mut logs, "GET /", printer).await?;
 
+    step(printer, "Deploy a function: JavaScript that counts its calls in the key-value store.")?;
+    let (file, subject) = FUNCTION;
+    let name = workload_name_of(Path::new(file));
+    let file = stage.file(file, FUNCTION_TEXT)?;
+    let deploy = ["devrun", &file, "--trigger_subject", subject];
+    stage.run(&deploy, STEP_PATIENCE, printer).await?;
+
+    step(printer, "Call it, by its name and on its subject:")?;
+    for target in [name.as_str(), subject] {
+        stage.run(&["call", target], STEP_PATIENCE, printer).await?;
+    }
+
     step(printer, "What runs, on all nodes:")?;
     stage.run(&["ps"], STEP_PATIENCE, printer).await?;
 
     if !args.keep {
-        step(printer, "Stop it:")?;
-        stage.run(&["stop", workload_name_of(service).as_str()], STEP_PATIENCE, printer).await?;
+        step(printer, "Stop both:")?;
+        for name in [workload_name_of(service), name] {
+            stage.run(&["stop", name.as_str()], STEP_PATIENCE, printer).await?;
+        }
         step(printer, "Stop the node and NATS (Ctrl-C in the terminal of `nex node up`).")?;
     }
     Ok(Some(address))

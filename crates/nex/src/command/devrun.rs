@@ -1,95 +1,85 @@
 //! `nex devrun`: from a file on this machine to a running workload.
 
+mod file_changes;
+mod watch;
+
 use nex_client::Client;
-use nex_client::artifact::Upload;
-use nex_client::deploy::{Artifact, workload_name_of};
-use nex_protocol::digest::Digest;
-use nex_protocol::key::SigningKey;
-use nex_protocol::location::ArtifactLocation;
-use nex_protocol::name::NodeId;
+use nex_client::deploy::workload_name_of;
+use nex_client::discovery::ResolvedNode;
+use nex_protocol::name::WorkloadId;
 
 use super::launch::Launch;
+use super::source::Source;
 use crate::args::{DevrunArgs, GlobalArgs};
 use crate::exit::Exit;
-use crate::input::object_key::object_key;
-use crate::input::program;
-use crate::output::{Printer, UploadBar};
+use crate::identity::Identity;
+use crate::output::Printer;
 use crate::{identity, session};
 
 /// What the Go CLI says of such workloads, unless told otherwise.
 const DESCRIPTION: &str = "Workload published in devmode";
+
+/// Everything a deploy takes.
+struct Project {
+    source: Source,
+    launch: Launch,
+    identity: Identity,
+    client: Client,
+    node: ResolvedNode,
+}
 
 pub(crate) async fn run(
     global: &GlobalArgs,
     args: DevrunArgs,
     printer: &mut Printer,
 ) -> anyhow::Result<Exit> {
-    let workload_type = program::inspect(&args.file)?;
     let stops_first = args.stops_first();
-    let name = args.name.clone().unwrap_or_else(|| workload_name_of(&args.file));
+    let source = Source::new(args.file, args.bucketmaxbytes)?;
+    let name = args.name.clone().unwrap_or_else(|| workload_name_of(source.file()));
     let launch = Launch::new(
         name,
         global.namespace(),
-        workload_type,
+        source.workload_type(),
         &args.environment,
         args.launch,
         DESCRIPTION,
     )?;
-    let key = object_key(&args.file);
-    // What no node would take is told before anything is made or sent.
-    launch.workload(Artifact {
-        location: ArtifactLocation::new("NEXCLIFILES", &key)?,
-        digest: Digest::of(&[]),
-        jetstream_domain: None,
-    })?;
+    launch.workload(source.placeholder()?)?;
     let identity = identity::for_deploying(None, None, printer)?;
     let client = session::connect(global).await?;
     let node = client.resolve_node(args.node.as_deref()).await?;
-
-    let size = std::fs::metadata(&args.file).map_or(0, |metadata| metadata.len());
-    let bar = UploadBar::new(printer.messages_on_terminal() && !printer.wants_json(), size);
-    let upload = Upload::of_file(&args.file, key)
-        .bucket_bytes(args.bucketmaxbytes)
-        .description("uploaded by nex devrun");
-    let uploaded = client.upload(&upload, |progress| bar.set(progress.sent)).await?;
-    drop(bar);
-    printer.message(&format!(
-        "{} {} ({} bytes) as {}",
-        if uploaded.was_there { "already uploaded:" } else { "uploaded" },
-        args.file.display(),
-        uploaded.size,
-        uploaded.artifact.location
-    ));
-
+    let project = Project { source, launch, identity, client, node };
+    if args.watch {
+        return watch::run(&project, stops_first, args.keep, printer).await;
+    }
+    let artifact = project.source.upload(&project.client, printer).await?;
     // Only now: the old one serves until the new one can take over.
     if stops_first {
-        stop_namesakes(&client, node.id, &launch, &identity.issuer, printer).await?;
+        for id in project.namesakes().await? {
+            project.stop(id, printer).await?;
+        }
     }
-    launch.deploy(&client, &node, uploaded.artifact, &identity, printer).await?;
+    let Project { launch, identity, client, node, .. } = &project;
+    launch.deploy(client, node, artifact, identity, printer).await?;
     Ok(Exit::Ok)
 }
 
-/// Stops what runs on the node under the name of the new workload.
-async fn stop_namesakes(
-    client: &Client,
-    node: NodeId,
-    launch: &Launch,
-    issuer: &SigningKey,
-    printer: &mut Printer,
-) -> anyhow::Result<()> {
-    let info = client.node_info(node, &launch.namespace).await?;
-    for machine in info.machines {
-        if !launch.name.is_asked_for_by(&machine.workload.name) {
-            continue;
-        }
-        let Ok(id) = machine.id.parse() else { continue };
-        client.stop(node, &launch.namespace, id, &launch.name, issuer).await.map_err(|error| {
+impl Project {
+    /// What runs on the node under the name of the workload.
+    async fn namesakes(&self) -> anyhow::Result<Vec<WorkloadId>> {
+        self.launch.namesakes(&self.client, self.node.id).await
+    }
+
+    /// Stops one of them.
+    async fn stop(&self, id: WorkloadId, printer: &mut Printer) -> anyhow::Result<()> {
+        let Self { launch, identity, client, node, .. } = self;
+        launch.stop(client, node.id, id, &identity.issuer).await.map_err(|error| {
             anyhow::Error::new(error).context(format!(
                 "cannot stop the running {} ({id}); keep it with --no-stop, or choose another --name",
                 launch.name
             ))
         })?;
         printer.message(&format!("stopped the running {} ({id})", launch.name));
+        Ok(())
     }
-    Ok(())
 }

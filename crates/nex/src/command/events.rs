@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::args::{EventsArgs, GlobalArgs};
 use crate::exit::{Exit, usage};
-use crate::output::{Colour, Printer, printable, time_text};
+use crate::output::{Colour, Printer, duration_text, printable, time_text};
 use crate::session;
 use crate::signals::EndSignals;
 
@@ -35,7 +35,7 @@ pub(crate) async fn run(
     let client = session::connect(global).await?;
     let records = client.events(query).await?;
     printer.message("following events; Ctrl-C ends");
-    let patience = args.no_follow.then_some(global.timeout);
+    let patience = args.no_follow.then_some(global.timeout());
     follow(records, patience, &mut signals, |record| {
         let wanted = args.types.is_empty() || args.types.contains(&record.kind_text);
         let heartbeat = record.kind == Some(EventKind::Heartbeat);
@@ -108,6 +108,11 @@ fn show(global: &GlobalArgs, record: &EventRecord, printer: &mut Printer) -> any
 fn in_words(data: &Value) -> String {
     let Value::Object(fields) = data else { return printable(&data.to_string()) };
     let word = |(key, value): (&String, &Value)| match value {
+        // Of a function: how long it ran.
+        Value::Number(number) if key == "elapsed_nanos" => {
+            let elapsed = Duration::from_nanos(number.as_u64().unwrap_or_default());
+            format!("elapsed={}", duration_text(elapsed).replace(' ', ""))
+        }
         Value::String(text) if !text.contains(char::is_whitespace) => format!("{key}={text}"),
         other => format!("{key}={other}"),
     };

@@ -44,7 +44,7 @@ pub(crate) async fn run(
     }
     let records = client.logs(query).await?;
     printer.message("following logs; Ctrl-C ends");
-    let patience = args.no_follow.then_some(global.timeout);
+    let patience = args.no_follow.then_some(global.timeout());
     follow(records, patience, &mut signals, |record| show(global, &record, printer)).await
 }
 

@@ -1,5 +1,7 @@
 //! What the program does: one file per command.
 
+mod bench;
+mod call;
 mod demo;
 mod devrun;
 mod doctor;
@@ -15,7 +17,9 @@ mod node_up;
 mod program;
 mod ps;
 mod run;
+mod source;
 mod stop;
+mod target;
 
 use crate::args::{Cli, Command, NodeCommand};
 use crate::exit::Exit;
@@ -35,11 +39,13 @@ pub(crate) async fn run(cli: Cli, printer: &mut Printer) -> anyhow::Result<Exit>
         Command::Node(NodeCommand::Config(args)) => node_config::run(args, printer),
         Command::Run(args) => run::run(&global, args, printer).await,
         Command::Devrun(args) => devrun::run(&global, args, printer).await,
+        Command::Call(args) => call::run(&global, args, printer).await,
         Command::Stop(args) => stop::run(&global, &args, printer).await,
         Command::Ps => ps::run(&global, printer).await,
         Command::Logs(args) => logs::run(&global, args, printer).await,
         Command::Events(args) => events::run(&global, &args, printer).await,
         Command::Lameduck(args) => lameduck::run(&global, &args, printer).await,
+        Command::Bench(args) => bench::run(&global, args, printer).await,
         Command::Demo(args) => demo::run(&args, printer).await,
         Command::Doctor(args) => doctor::run(args, printer).await,
         Command::Completions(args) => program::completions(&args, printer),

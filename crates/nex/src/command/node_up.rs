@@ -1,7 +1,7 @@
 //! `nex node up`: a node on this machine, until it is told to end.
 //!
 //! ```text
-//! config ─▶ own nats-server? ─▶ connect ─▶ Node::start ─▶ ready
+//! config ─▶ state dir ─▶ own nats-server? ─▶ connect ─▶ Node::start ─▶ ready
 //!                                                           │ signal · task ended · nats-server given up
 //!                                     second signal ◀─ drain ▼
 //!                                          exit 1          exit 0 (clean) or 1
@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use nex_client::{Client, ConnectOptions};
 use nex_node::config::{Config, SandboxKind};
-use nex_node::{Node, StopReport};
+use nex_node::state::StateDir;
+use nex_node::{Node, StartError, StopReport};
 use serde_json::json;
 
 use self::own_nats::OwnNats;
@@ -88,8 +89,11 @@ impl Up {
         printer: &mut Printer,
     ) -> anyhow::Result<Self> {
         let drain = config.drain_deadline;
+        // First of all: which of the user's state directories is free decides where the
+        // nats-server keeps its data, too.
+        let state = StateDir::open(config.state_dir.as_deref()).map_err(StartError::State)?;
         let nats = match &config.public_nats_server {
-            Some(settings) => Some(OwnNats::start(&config, settings, printer).await?),
+            Some(settings) => Some(OwnNats::start(state.path(), settings, printer).await?),
             None => None,
         };
         let options = match &nats {
@@ -98,12 +102,12 @@ impl Up {
                 .no_context()
                 .server(nats.url())
                 .connection_name(&global.conn_name)
-                .timeout(global.timeout),
+                .timeout(global.timeout()),
             None => session::connect_options(global),
         };
         let started = async {
             let client = Client::connect(options).await?;
-            let node = Node::start(config, client.nats().clone()).await?;
+            let node = Node::start_in(state, config, client.nats().clone()).await?;
             anyhow::Ok((client, node))
         };
         match started.await {

@@ -1,12 +1,42 @@
 //! What kind of workload a file is, by its extension and its first bytes.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use nex_protocol::control::WorkloadType;
+use tempfile::NamedTempFile;
 
 /// As many bytes as the longest magic number that is looked at.
 const HEAD_BYTES: u64 = 16;
+
+/// Largest text of WebAssembly that is assembled.
+const MAX_WAT_BYTES: u64 = 16 << 20;
+
+/// A file that can be run.
+#[derive(Debug)]
+pub(crate) struct Program {
+    /// What kind of workload it is.
+    pub(crate) workload_type: WorkloadType,
+    contents: Contents,
+}
+
+#[derive(Debug)]
+enum Contents {
+    /// The file as it is.
+    File(PathBuf),
+    /// What the text of WebAssembly stands for; removed with this value.
+    Assembled(NamedTempFile),
+}
+
+impl Program {
+    /// The file to upload.
+    pub(crate) fn file(&self) -> &Path {
+        match &self.contents {
+            Contents::File(path) => path,
+            Contents::Assembled(file) => file.path(),
+        }
+    }
+}
 
 /// Why a file cannot be run.
 #[derive(Debug)]
@@ -30,6 +60,25 @@ pub(crate) enum ProgramError {
     Script(PathBuf),
     /// It is neither an ELF program nor named as a function.
     Unknown(PathBuf),
+    /// It is named as the text of WebAssembly and cannot be assembled.
+    NoAssembly {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with an excerpt: several lines.
+        what: String,
+    },
+    /// The assembled module cannot be kept for the upload.
+    NoRoom(std::io::Error),
+}
+
+impl ProgramError {
+    /// What is wrong inside the file, line by line as a compiler says it.
+    pub(crate) fn excerpt(&self) -> Option<&str> {
+        match self {
+            Self::NoAssembly { what, .. } => Some(what),
+            _ => None,
+        }
+    }
 }
 
 impl std::fmt::Display for ProgramError {
@@ -39,7 +88,11 @@ impl std::fmt::Display for ProgramError {
                 write!(f, "cannot read {}; check the path and its permissions", path.display())
             }
             Self::NotAFile(path) => {
-                write!(f, "{} is not a file; name a program, a .js or a .wasm file", path.display())
+                write!(
+                    f,
+                    "{} is not a file; name a program, a .js, .wasm or .wat file",
+                    path.display()
+                )
             }
             Self::Empty(path) => write!(f, "{} is empty; build it first", path.display()),
             Self::Contradiction { path, named, found } => {
@@ -47,13 +100,19 @@ impl std::fmt::Display for ProgramError {
             }
             Self::Script(path) => write!(
                 f,
-                "{} is a script, and a sandbox holds no interpreter for it; give an ELF program, a .js or a .wasm file",
+                "{} is a script, and a sandbox holds no interpreter for it; give an ELF program, a .js, .wasm or .wat file",
                 path.display()
             ),
             Self::Unknown(path) => write!(
                 f,
                 "{} is neither an ELF program nor WebAssembly; name JavaScript .js, or build a Linux program",
                 path.display()
+            ),
+            Self::NoAssembly { path, .. } => {
+                write!(f, "{} is no text of WebAssembly; correct it", path.display())
+            }
+            Self::NoRoom(_) => f.write_str(
+                "cannot keep the assembled module for the upload; set TMPDIR to a folder with room",
             ),
         }
     }
@@ -62,7 +121,7 @@ impl std::fmt::Display for ProgramError {
 impl std::error::Error for ProgramError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Unreadable(_, source) => Some(source),
+            Self::Unreadable(_, source) | Self::NoRoom(source) => Some(source),
             _ => None,
         }
     }
@@ -108,6 +167,8 @@ pub(crate) fn workload_type(path: &Path, head: &[u8]) -> Result<WorkloadType, Pr
         ("wasm", Magic::Script | Magic::Other) => {
             Err(contradiction("WebAssembly", "something else"))
         }
+        ("wat", Magic::Script | Magic::Other) => Ok(WorkloadType::Wasm),
+        ("wat", Magic::Elf) => Err(contradiction("the text of WebAssembly", "an ELF program")),
         (_, Magic::Wasm) => Ok(WorkloadType::Wasm),
         (_, Magic::Elf) => Ok(WorkloadType::Elf),
         (_, Magic::Script) => Err(ProgramError::Script(path.to_owned())),
@@ -115,8 +176,8 @@ pub(crate) fn workload_type(path: &Path, head: &[u8]) -> Result<WorkloadType, Pr
     }
 }
 
-/// Looks at the file and decides.
-pub(crate) fn inspect(path: &Path) -> Result<WorkloadType, ProgramError> {
+/// Looks at the file and decides; the text of WebAssembly is assembled.
+pub(crate) fn inspect(path: &Path) -> Result<Program, ProgramError> {
     let unreadable = |error| ProgramError::Unreadable(path.to_owned(), error);
     // Asked before opening: opening a pipe would wait for its writer.
     if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
@@ -125,7 +186,32 @@ pub(crate) fn inspect(path: &Path) -> Result<WorkloadType, ProgramError> {
     let mut head = Vec::new();
     let file = std::fs::File::open(path).map_err(unreadable)?;
     file.take(HEAD_BYTES).read_to_end(&mut head).map_err(unreadable)?;
-    workload_type(path, &head)
+    let workload_type = workload_type(path, &head)?;
+    let is_text = workload_type == WorkloadType::Wasm && magic(&head) != Magic::Wasm;
+    let contents = if is_text {
+        Contents::Assembled(assemble(path)?)
+    } else {
+        Contents::File(path.to_owned())
+    };
+    Ok(Program { workload_type, contents })
+}
+
+fn assemble(path: &Path) -> Result<NamedTempFile, ProgramError> {
+    let unreadable = |error| ProgramError::Unreadable(path.to_owned(), error);
+    let wrong = |what| ProgramError::NoAssembly { path: path.to_owned(), what };
+    let mut text = Vec::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(MAX_WAT_BYTES + 1).read_to_end(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > MAX_WAT_BYTES {
+        return Err(wrong(format!("it has more than {} MiB", MAX_WAT_BYTES >> 20)));
+    }
+    let module = wat::parse_bytes(&text).map_err(|mut error| {
+        error.set_path(path);
+        wrong(error.to_string())
+    })?;
+    let mut assembled = NamedTempFile::with_suffix(".wasm").map_err(ProgramError::NoRoom)?;
+    assembled.write_all(&module).map_err(ProgramError::NoRoom)?;
+    Ok(assembled)
 }
 
 #[cfg(test)]
@@ -154,11 +240,34 @@ mod tests {
         assert!(matches!(kind("README", b"Nex runs"), Err(ProgramError::Unknown(_))));
         assert!(matches!(kind("f.wasm", b"(module)"), Err(ProgramError::Contradiction { .. })));
         assert!(matches!(kind("f.js", b"\x7fELF"), Err(ProgramError::Contradiction { .. })));
+        assert!(matches!(kind("f.wat", b"\x7fELF"), Err(ProgramError::Contradiction { .. })));
+    }
+
+    #[test]
+    fn the_text_of_webassembly_is_assembled() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f.wat");
+        std::fs::write(&path, "(module (func (export \"_start\")))").unwrap();
+        let program = inspect(&path).unwrap();
+        assert_eq!(program.workload_type, WorkloadType::Wasm);
+        assert!(std::fs::read(program.file()).unwrap().starts_with(b"\0asm"));
+        let assembled = program.file().to_owned();
+        drop(program);
+        assert!(!assembled.exists());
+        std::fs::write(&path, "(module\n  (fun))").unwrap();
+        let error = inspect(&path).unwrap_err();
+        let excerpt = error.excerpt().unwrap();
+        assert!(excerpt.contains("f.wat:2:4") && excerpt.contains("(fun)"), "{excerpt}");
+        // A module under the wrong name is one all the same.
+        std::fs::write(&path, b"\0asm\x01\0\0\0").unwrap();
+        assert_eq!(inspect(&path).unwrap().file(), path);
     }
 
     #[test]
     fn looks_at_real_files() {
-        assert_eq!(inspect(Path::new("/proc/self/exe")).unwrap(), WorkloadType::Elf);
+        let program = inspect(Path::new("/proc/self/exe")).unwrap();
+        assert_eq!(program.workload_type, WorkloadType::Elf);
+        assert_eq!(program.file(), Path::new("/proc/self/exe"));
         assert!(matches!(inspect(Path::new("/proc")), Err(ProgramError::NotAFile(_))));
         assert!(matches!(inspect(Path::new("/nowhere/x")), Err(ProgramError::Unreadable(..))));
     }

@@ -45,6 +45,11 @@ impl Printer {
         self.json
     }
 
+    /// Whether standard output is a terminal: a person reads the data.
+    pub(crate) fn data_on_terminal(&self) -> bool {
+        self.out_terminal
+    }
+
     /// Whether standard error is a terminal: only then is progress drawn.
     pub(crate) fn messages_on_terminal(&self) -> bool {
         self.err_terminal

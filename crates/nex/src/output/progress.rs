@@ -1,4 +1,4 @@
-//! The progress bar of an upload.
+//! Progress bars: of an upload, of a measurement.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -34,6 +34,35 @@ impl UploadBar {
 }
 
 impl Drop for UploadBar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// A bar that counts rounds, on standard error; invisible where that is no terminal.
+pub(crate) struct RoundBar {
+    bar: ProgressBar,
+}
+
+impl RoundBar {
+    /// A bar for so many rounds.
+    pub(crate) fn new(visible: bool, rounds: u64) -> Self {
+        let target =
+            if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(rounds), target);
+        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {eta}") {
+            bar.set_style(style);
+        }
+        Self { bar }
+    }
+
+    /// One more is over.
+    pub(crate) fn advance(&self) {
+        self.bar.inc(1);
+    }
+}
+
+impl Drop for RoundBar {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

@@ -51,7 +51,9 @@ async fn completions_know_the_commands() {
     let user = User::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = user.ok(&["completions", shell]).await;
-        assert!(script.contains("devrun"), "{shell}");
+        for command in ["devrun", "call", "bench"] {
+            assert!(script.contains(command), "{shell}: {command}");
+        }
     }
 }
 

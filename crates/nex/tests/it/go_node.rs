@@ -137,6 +137,11 @@ async fn events_are_followed_and_filtered() {
     for (namespace, kind, data) in [
         ("system", "heartbeat", "{}"),
         ("default", "workload_started", r#"{"workload_name":"echo","code":0}"#),
+        (
+            "default",
+            "function_exec_succeeded",
+            r#"{"workload_name":"f","trigger_subject":"a.>","elapsed_nanos":1240000,"namespace":"default"}"#,
+        ),
         ("dev", "workload_started", r#"{"workload_name":"tests","code":0}"#),
         (
             "dev",
@@ -149,7 +154,7 @@ async fn events_are_followed_and_filtered() {
         );
         fake_node::publish(&client, &format!("$NEX.events.{namespace}.{kind}"), &event).await;
     }
-    let lines = [all.line().await, all.line().await, all.line().await].join("\n");
+    let lines = [all.line().await, all.line().await, all.line().await, all.line().await].join("\n");
     insta::assert_snapshot!("events", lines);
     let event: serde_json::Value = serde_json::from_str(&some.line().await).unwrap();
     assert_eq!(event["namespace"], "dev");

@@ -153,7 +153,13 @@ async fn the_demo_runs_from_nothing_to_nothing() {
         "listening on http://127.0.0.1:",
         "\"greeting\":\"Hello from the demo\"",
         "GET / 200 OK",
+        "counter.js --trigger_subject count",
+        "$ nex call counter\n  count answered in ",
+        "\n  {\"count\":1}\n",
+        "$ nex call count\n  count answered in ",
+        "\n  {\"count\":2}\n",
         "$ nex stop echo-service",
+        "$ nex stop counter",
         "Done. Nothing is left running.",
     ] {
         assert!(told.contains(step), "no {step:?} in:\n{told}");
@@ -173,7 +179,16 @@ async fn the_demo_stays_up_when_asked_to() {
     let mut demo = user.start(&["demo", "--keep", "--service", program.to_str().unwrap()]);
     let exports = demo.message_with("export NATS_URL=").await;
     let url = exports.split(['=', ' ']).find(|word| word.starts_with("nats://")).unwrap();
-    assert_eq!(User::at(url).json(&["ps"]).await[0]["name"], "echo-service");
+    let names: Vec<String> = User::at(url)
+        .json(&["ps"])
+        .await
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|workload| workload["name"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(names, ["counter", "echo-service"]);
+    assert_eq!(User::at(url).ok(&["call", "counter"]).await, "{\"count\":3}");
     let tree = process::tree(demo.pid());
     demo.signal("INT");
     let (code, said) = demo.end().await;

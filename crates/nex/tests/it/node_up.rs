@@ -56,6 +56,20 @@ async fn a_start_that_fails_says_why_in_one_line() {
 }
 
 #[tokio::test]
+async fn every_mistake_of_a_configuration_is_told() {
+    let user = User::new();
+    let bad = user.file(
+        "bad.json",
+        "{\n  \"machine_pool_size\": \"three\",\n  \"tags\": 7,\n  \"sandbox\": \"jail\"\n}",
+    );
+    for command in ["up", "config"] {
+        let error = user.fails(1, &["node", command, "--config", bad.to_str().unwrap()]).await;
+        let error = steady(&error, &[(user.home().to_str().unwrap(), "HOME")]);
+        insta::assert_snapshot!("every_mistake", error);
+    }
+}
+
+#[tokio::test]
 async fn a_node_says_that_it_is_ready_and_ends_in_order() {
     let nats = TestNats::start().await;
     let user = User::at(&nats.url());
@@ -101,6 +115,9 @@ async fn a_nats_server_of_its_own_comes_and_goes_with_the_node() {
     let ready: Value = serde_json::from_str(&node.line().await).unwrap();
     let url = ready["nats_url"].as_str().unwrap();
     assert_eq!(User::at(url).json(&["node", "ls"]).await[0]["node_id"], ready["node_id"]);
+    // Its data lies with the node's own, so that a second node has another.
+    let state_dir = std::path::Path::new(ready["state_dir"].as_str().unwrap());
+    assert!(state_dir.join("nats/nats-server.log").is_file());
     let tree = process::tree(node.pid());
     assert!(tree.len() > 1, "{tree:?}");
     node.signal("TERM");

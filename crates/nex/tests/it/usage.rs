@@ -30,6 +30,19 @@ async fn wrong_usage_is_exit_code_two() {
         &["devrun", elf, "A=@-", "B=@-"],
         &["devrun", elf, "--argv", "'open"],
         &["devrun", elf, "--trigger_subject", "a..b"],
+        &["devrun", elf, "--call_timeout", "5"],
+        &["devrun", elf, "--keep"],
+        &["call"],
+        &["call", "a..b"],
+        &["call", "orders.*"],
+        &["call", "a", "--header", "novalue"],
+        &["call", "a", "--header", "a b=c"],
+        &["bench", "a", "--file", "f.js"],
+        &["bench", "a", "--clients", "0"],
+        &["bench", "a", "--size", "big"],
+        &["bench", "a", "--size", "1GiB"],
+        &["bench", "a", "--duration", "0s"],
+        &["bench", "a", "--requests", "5", "--duration", "5s"],
         &["stop"],
         &["stop", "a", "b", "c"],
         &["logs", "--level", "loud"],
@@ -58,6 +71,10 @@ async fn nothing_that_answers_is_one_line_with_the_next_step() {
         &["logs"],
         &["events"],
         &["lameduck"],
+        &["call", "echo"],
+        &["call", "a.b", "--subject"],
+        &["bench", "echo"],
+        &["bench"],
         &["devrun", program],
         &["run", "nats://B/k", "--name", "x"],
         &["stop", "echo"],
@@ -111,6 +128,7 @@ async fn what_cannot_run_is_refused_before_anything_is_sent() {
         ("empty", b""),
         ("module.wasm", b"(module)"),
         ("elf.js", b"\x7fELF"),
+        ("broken.wat", b"(module\n  (fun))\n"),
     ] {
         let path = user.file(name, contents);
         let error = user.fails(1, &["devrun", path.to_str().unwrap()]).await;
@@ -121,6 +139,10 @@ async fn what_cannot_run_is_refused_before_anything_is_sent() {
     let error = user.fails(1, &["devrun", function.to_str().unwrap()]).await;
     assert!(error.contains("--trigger_subject"), "{error}");
     let program = user.file("p", b"\x7fELF");
+    let timed = ["devrun", program.to_str().unwrap(), "--call_timeout", "1s"];
+    assert!(user.fails(1, &timed).await.contains("leave --call_timeout out"));
+    let unread = user.fails(1, &["call", "a.b", "@missing"]).await;
+    assert!(unread.contains("cannot read the payload from missing"), "{unread}");
     let missing = user.fails(1, &["devrun", program.to_str().unwrap(), "A=@missing"]).await;
     assert!(missing.contains("cannot read the value of A from missing"), "{missing}");
     let gone = user.fails(1, &["devrun", "gone"]).await;

@@ -65,6 +65,26 @@ fn contradictions_and_keys_are_errors_with_their_place() {
 }
 
 #[test]
+fn mistakes_in_host_services_are_pointed_at() {
+    insta::assert_snapshot!(said(load(
+        r#"{
+  "host_services": {
+    "max_concurrent_call": 1,
+    "max_concurrent_calls": 0,
+    "bucket_replicas": 6,
+    "kv": {"enable": true, "max_value_bytes": "9MiB"},
+    "object_store": {"max_object_bytes": 1.5},
+    "messaging": {"allow": ["a b", "{tenant}.>"], "request_timeout_ms": 0},
+    "http": {"allow_hosts": ["http://a"], "allow_networks": ["10.0.0.0"], "max_redirects": 99},
+    "https": {}
+  },
+  "kv": {}
+}"#
+    )));
+    insta::assert_snapshot!(said(load(r#"{"host_services": {"htpp": {"enabled": false}}}"#)));
+}
+
+#[test]
 fn flags_say_that_they_are_flags() {
     let overrides = Overrides {
         pool_size: Some(100_000),

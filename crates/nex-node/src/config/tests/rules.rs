@@ -223,3 +223,41 @@ fn a_nats_server_of_its_own_stays_on_the_machine_unless_told() {
     let server = config.public_nats_server.as_ref().unwrap();
     assert_eq!(server.server_name.as_deref(), Some("Nex-NATS"));
 }
+
+#[test]
+fn host_services_have_limits_and_lists() {
+    let plain = good("{}").host_services.clone();
+    assert_eq!(plain.max_concurrent_calls, 32);
+    assert_eq!((plain.kv.enabled, plain.kv.max_value_bytes), (true, 512 << 10));
+    assert_eq!(plain.messaging.request_timeout, Duration::from_millis(500));
+    assert_eq!(plain.messaging.request_many_timeout, Duration::from_secs(3));
+    assert!(plain.http.allow_hosts.is_empty() && plain.http.allow_networks.is_empty());
+    let set = good(
+        r#"{"host_services": {
+            "max_concurrent_calls": 7,
+            "kv": {"enabled": false, "max_value_bytes": "1KiB", "max_bucket_bytes": 4096},
+            "messaging": {"allow": ["{namespace}.>"], "deny": ["x"]},
+            "http": {
+                "allow_hosts": ["*.internal", "127.0.0.1:80"], "allow_networks": ["10.0.0.0/8"],
+                "ca_file": "~/ca.pem"
+            }
+        }}"#,
+    );
+    let set = &set.host_services;
+    assert_eq!(set.max_concurrent_calls, 7);
+    assert_eq!((set.kv.enabled, set.kv.max_value_bytes), (false, 1024));
+    assert_eq!((set.messaging.allow.len(), set.messaging.deny.len()), (1, 1));
+    assert_eq!((set.http.allow_hosts.len(), set.http.allow_networks.len()), (2, 1));
+    assert_eq!(set.http.ca_file.as_deref(), Some(Path::new("/home/ada/ca.pem")));
+    // What nobody set keeps its default.
+    assert_eq!(set.object_store, plain.object_store);
+    let kv = |value: &str, bucket: &str| {
+        let kv = format!(r#"{{"max_value_bytes": {value}, "max_bucket_bytes": {bucket}}}"#);
+        format!(r#"{{"host_services": {{"kv": {kv}}}}}"#)
+    };
+    assert!(refused(&kv("4097", "4096")));
+    assert!(!refused(&kv("4096", "4096")));
+    assert!(refused(&kv("1", "1")));
+    let small = good(r#"{"host_services": {"kv": {"max_bucket_bytes": "4KiB"}}}"#);
+    assert_eq!(small.host_services.kv.max_value_bytes, 4096);
+}

@@ -16,7 +16,7 @@ mod machine;
 use std::{
     collections::BTreeMap,
     fs, io,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::Stdio,
     sync::atomic::{AtomicBool, Ordering},
@@ -89,8 +89,9 @@ impl NamespaceDriver {
         cgroups: Cgroups,
     ) -> io::Result<Self> {
         let ids = Ids::available();
-        if ids.is_some() {
-            for folder in &artifacts {
+        for folder in &artifacts {
+            fs::DirBuilder::new().recursive(true).mode(0o711).create(folder)?;
+            if ids.is_some() {
                 // Whoever knows a digest may read; nobody may list. What is above the folder is
                 // still the node's alone.
                 open_to_others(folder, 0o001)?;

@@ -245,10 +245,10 @@ async fn thousands_of_subscriptions_are_refused() {
 }
 
 #[tokio::test]
-async fn who_reads_too_slowly_is_closed_and_whoever_waits_is_told() {
+async fn who_reads_no_requests_is_sent_no_more_and_whoever_waits_is_told() {
     let bus = TestBus::start(|config| {
         config.limits.max_pending = 2 * 1024 * 1024;
-        config.limits.ping_interval = Duration::from_secs(60);
+        config.limits.ping_interval = Duration::from_millis(200);
     })
     .await;
     let mut seat = bus.endpoint.register(WorkloadId::generate()).unwrap();
@@ -261,10 +261,39 @@ async fn who_reads_too_slowly_is_closed_and_whoever_waits_is_told() {
     let calls =
         (0..20).map(|_| link.request(AgentRequest::Trigger, None, payload.clone(), PATIENCE * 10));
     let started = Instant::now();
+    let (mut refused, mut cut_off) = (0, 0);
+    // The agent does not read, so it does not answer pings either: it is stale.
     for result in within("end of calls", futures_util::future::join_all(calls)).await {
-        assert!(matches!(result, Err(LinkError::Disconnected)), "{result:?}");
+        match result {
+            Err(LinkError::Backlog { .. }) => refused += 1,
+            Err(LinkError::Disconnected) => cut_off += 1,
+            other => panic!("{other:?}"),
+        }
     }
+    assert!(refused > 0 && (1..=9).contains(&cut_off), "{refused} refused, {cut_off} cut off");
     assert!(started.elapsed() < PATIENCE);
+    disconnected(&mut seat).await;
+}
+
+#[tokio::test]
+async fn who_reads_no_answers_is_closed() {
+    let bus = TestBus::start(|config| {
+        config.limits.max_pending = 2 * 1024 * 1024;
+        config.limits.ping_interval = Duration::from_secs(60);
+    })
+    .await;
+    let mut seat = bus.endpoint.register(WorkloadId::generate()).unwrap();
+    let mut agent = Wire::agent(bus.endpoint.socket(), &seat).await;
+    connected(&mut seat).await;
+    let call = format!("PUB agentint.{}.rpc.default.w.kv.get _INBOX.1 0\n\n", seat.id());
+    agent.send(&format!("SUB _INBOX.1 1\n{}", call.repeat(20))).await;
+    let payload = Bytes::from(vec![0; 256 * 1024]);
+    let mut failed = 0;
+    for _ in 0..20 {
+        let Inbound::Rpc { reply, .. } = next(&mut seat).await else { break };
+        failed += usize::from(reply.respond(None, payload.clone()).is_err());
+    }
+    assert!(failed > 0, "everything was taken");
     disconnected(&mut seat).await;
 }
 

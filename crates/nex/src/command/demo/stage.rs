@@ -86,6 +86,14 @@ impl Stage {
         )
     }
 
+    /// Writes a file that a command of the demo is to read; its path.
+    pub(super) fn file(&self, name: &str, text: &str) -> anyhow::Result<String> {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text)
+            .with_context(|| format!("cannot write {}; make room there", path.display()))?;
+        Ok(path.display().to_string())
+    }
+
     fn keys(&self) -> PathBuf {
         self.folder.path().join("keys")
     }

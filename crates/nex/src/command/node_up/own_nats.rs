@@ -1,8 +1,9 @@
 //! The nats-server that comes with the node: `--with-nats`, or
 //! `public_nats_server` in the configuration.
 
-use anyhow::Context;
-use nex_node::config::{Config, PublicNatsServer, default_state_dir};
+use std::path::Path;
+
+use nex_node::config::PublicNatsServer;
 use nex_node::nats_server::{Binary, JetStream, NatsServer, NatsServerConfig, Places, ServerState};
 
 use crate::output::Printer;
@@ -14,23 +15,15 @@ const FOLDER: &str = "nats";
 pub(super) struct OwnNats(NatsServer);
 
 impl OwnNats {
-    /// Finds or gets a nats-server, and starts it.
+    /// Finds or gets a nats-server, and starts it with its data in the node's state directory.
     pub(super) async fn start(
-        config: &Config,
+        state_dir: &Path,
         settings: &PublicNatsServer,
         printer: &mut Printer,
     ) -> anyhow::Result<Self> {
         let places = Places::from_variables(|name| std::env::var_os(name));
         let binary =
             Binary::ensure(&places, &mut |step| printer.message(&step.to_string())).await?;
-        let state_dir = match &config.state_dir {
-            Some(dir) => dir.clone(),
-            None => default_state_dir()?,
-        };
-        // The server runs elsewhere: a relative path would mean another folder.
-        let state_dir = std::path::absolute(&state_dir).with_context(|| {
-            format!("cannot use {}; name another --state-dir", state_dir.display())
-        })?;
         let mut server = NatsServerConfig::new(binary, state_dir.join(FOLDER));
         server.host = settings.host;
         server.port = settings.port;

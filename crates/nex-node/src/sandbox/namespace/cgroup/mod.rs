@@ -29,8 +29,9 @@ use place::Mounts;
 /// What is asked of processors is counted over this time, microseconds.
 const CPU_PERIOD: u64 = 100_000;
 
-/// Beyond the workload's processes a sandbox has agent and keeper, and the agent threads.
-const OWN_TASKS: u32 = 32;
+/// Beyond the workload's processes a sandbox has agent and keeper, and the agent has threads for
+/// functions, some for each processor.
+const OWN_TASKS: u32 = 256;
 
 /// Beyond the workload's memory a sandbox has the agent's, bytes.
 const OWN_MEMORY: u64 = 16 << 20;

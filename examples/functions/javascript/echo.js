@@ -1,0 +1,2 @@
+// Answers with what it gets, byte for byte.
+(subject, payload) => payload
