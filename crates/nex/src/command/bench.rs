@@ -74,13 +74,13 @@ pub(crate) async fn run(
         printer.message("interrupted");
         return Ok(Exit::Failed);
     };
-    show(&target, label, &cases, printer)?;
+    show(&target, label.as_deref(), &cases, printer)?;
     Ok(Exit::Ok)
 }
 
 fn show(
     target: &Target,
-    label: Option<String>,
+    label: Option<&str>,
     cases: &[Case],
     printer: &mut Printer,
 ) -> anyhow::Result<()> {
@@ -88,7 +88,7 @@ fn show(
     if printer.wants_json() {
         printer.document(&report::document(name, &target.subject, cases))?;
     } else {
-        let label = label.as_deref().or(name).unwrap_or(target.subject.as_str());
+        let label = label.or(name).unwrap_or(target.subject.as_str());
         printer.table(&report::table(label, cases))?;
     }
     // One text for each kind of failure, not one for each case.
