@@ -114,7 +114,14 @@ async fn two_hundred_deploys_leave_no_descriptor_process_or_file() {
         let id = scene.deploy(&artifact).await;
         scene.stop(id).await;
     }
-    wait_until(DEADLINE, "everything to be as before", || count() == before).await;
+    // A handful of descriptors come and go with what runs beside (a compiler, a connection); what
+    // one deploy of these leaves behind would be two hundred.
+    let as_before = || {
+        let ((descriptors, processes, sandboxes), artifacts) = count();
+        descriptors <= before.0.0 + 8
+            && (processes, sandboxes, artifacts) == (before.0.1, before.0.2, before.1)
+    };
+    wait_until(DEADLINE, "everything to be as before", as_before).await;
     scene.end().await;
 }
 
